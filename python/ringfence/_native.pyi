@@ -1,0 +1,56 @@
+"""The data plane and its pure parts, in Rust. All methods release the GIL while they work."""
+
+class PolicyError(ValueError):
+    """A policy document that does not compile; the message names the field."""
+
+class Policy:
+    """A compiled policy snapshot: the very engine that decides on the wire."""
+
+    def __init__(self, document: bytes) -> None: ...
+    @property
+    def version(self) -> int: ...
+    def explain(self, source: str | None, destination: str, now_us: int) -> str:
+        """JSON object: decision, normalised numbers, direction and a verdict for every rule (docs/contracts.md 4)."""
+
+class EnumServer:
+    """The ENUM server's sockets and data-plane threads."""
+
+    def __init__(self, configuration: str) -> None:
+        """Bind and start answering. `configuration` is JSON (docs/contracts.md 5). OSError, ValueError."""
+    @property
+    def addresses(self) -> list[str]:
+        """ADDRESS:PORT of each listener, ports resolved."""
+    def install(self, document: bytes) -> None:
+        """Compile and switch by pointer swap; PolicyError leaves the running policy."""
+    def uninstall(self) -> None:
+        """No policy: the configured fail mode answers."""
+    @property
+    def policy_version(self) -> int: ...
+    def counters(self) -> str:
+        """JSON object of counters by name (docs/contracts.md 5)."""
+    def journal(self) -> Journal: ...
+    def stop(self) -> None:
+        """Close the sockets at once, then flush the journal. Idempotent."""
+
+class Journal:
+    """Reading side of a device's journal."""
+
+    @property
+    def journal_id(self) -> int: ...
+    def streams(self) -> list[tuple[int, int, int, int]]:
+        """(stream, first kept sequence, last durable sequence, acknowledged sequence) of each stream."""
+    def read(self, stream: int, first: int, max_events: int) -> tuple[int, int, bytes] | None:
+        """(first, last, Arrow IPC stream) of durable events from `first` on; None when there are none."""
+    def acknowledge(self, stream: int, sequence: int) -> None:
+        """The mediation holds everything up to `sequence` in its committed database."""
+    def wait(self, timeout_ms: int) -> bool:
+        """Block until events that were not durable before are durable; False on timeout."""
+
+def open_journal(folder: str) -> Journal:
+    """Open a journal that no process writes, read-only (tests, recovery)."""
+
+def arrow_to_copy(stream: bytes) -> bytes:
+    """Arrow IPC stream → PostgreSQL binary COPY, column for column (docs/contracts.md 3)."""
+
+def normalise(number: str, site: str) -> tuple[int, int]:
+    """(E.164 digits or 0, number class) of raw text under a site's dial plan (JSON, docs/contracts.md 4)."""

@@ -1,0 +1,56 @@
+"""`ringfence`: the operator's command. One module per command group; each `register`s its commands here."""
+
+from __future__ import annotations
+
+import sys
+from importlib import import_module
+
+import click
+import typer
+
+from ringfence.errors import RingfenceError
+
+# Module of each command group, in the order that `--help` shows.
+GROUPS: tuple[str, ...] = ()
+
+# Exit codes, one table for the whole CLI (docs/cli.md).
+EXIT_CODES = {
+    "configuration": 2,
+    "invalid": 2,
+    "not_found": 3,
+    "conflict": 4,
+    "not_signed_in": 5,
+    "forbidden": 5,
+    "unavailable": 6,
+}
+
+
+def build() -> typer.Typer:
+    """Assemble the command tree."""
+    app = typer.Typer(
+        name="ringfence",
+        help="Open voice-network policy controller.",
+        no_args_is_help=True,
+        pretty_exceptions_enable=False,
+        rich_markup_mode=None,
+    )
+    for group in GROUPS:
+        import_module(f"ringfence.cli.{group}").register(app)
+    return app
+
+
+def run() -> None:
+    """Entry point: one line on standard error and a documented exit code for every expected failure."""
+    try:
+        build()()
+    except RingfenceError as error:
+        click.echo(f"ringfence: {error.message}", err=True)
+        sys.exit(EXIT_CODES.get(error.code.split(".")[0], 1))
+    except BrokenPipeError:
+        sys.exit(0)
+    except KeyboardInterrupt:
+        sys.exit(130)
+
+
+if __name__ == "__main__":
+    run()

@@ -1,0 +1,218 @@
+"""One typed tree of settings, read once at start.
+
+Precedence: flags > environment `RINGFENCE_SECTION_KEY` > TOML file > defaults. An unknown name or a bad
+value is refused with the field's name. `ringfence.sample.toml` documents every field; a test keeps both equal.
+"""
+
+from __future__ import annotations
+
+import os
+import tomllib
+from collections.abc import Mapping
+from ipaddress import ip_address
+from pathlib import Path
+from typing import Annotated, Any, Literal
+
+from pydantic import BaseModel, ConfigDict, Field, ValidationError, field_validator
+
+from ringfence.errors import ConfigurationError
+
+ENVIRONMENT_PREFIX = "RINGFENCE_"
+# Read by the test suite and the build, not settings of the product.
+FOREIGN_ENVIRONMENT = ("RINGFENCE_TEST_", "RINGFENCE_BENCH_", "RINGFENCE_CONFIG")
+
+Port = Annotated[int, Field(ge=0, le=65535)]
+
+
+class _Section(BaseModel):
+    model_config = ConfigDict(extra="forbid", frozen=True, validate_default=True)
+
+
+class DatabaseSettings(_Section):
+    """Where PostgreSQL is. Without `url` the embedded server in the data folder is used."""
+
+    url: str | None = Field(None, description="libpq URL of an external PostgreSQL 15 or newer")
+    bin: Path | None = Field(None, description="folder with initdb, postgres, pg_dump …, instead of the wheel's")
+    pool_size: int = Field(10, ge=2, le=200, description="most connections of one mediation process")
+    connect_timeout_s: float = Field(10.0, gt=0, le=300, description="how long a start waits for the database")
+
+
+class ApiSettings(_Section):
+    """The mediation's HTTP listener: API and console."""
+
+    host: str = Field("127.0.0.1", description="address to listen on; beyond loopback needs TLS (not yet offered)")
+    port: Port = Field(8420, description="0 picks a free port")
+    socket: Path | None = Field(None, description="Unix socket to listen on as well (for edges on this machine)")
+
+    @field_validator("host")
+    @classmethod
+    def _loopback_only(cls, value: str) -> str:
+        if not ip_address(value).is_loopback:
+            raise ValueError("must be a loopback address: nothing listens beyond loopback without TLS")
+        return value
+
+
+class JournalSettings(_Section):
+    """The edge's durable event journal."""
+
+    segment_bytes: int = Field(16 << 20, ge=64 << 10, le=1 << 30, description="size at which a new segment starts")
+    max_bytes: int = Field(4 << 30, ge=1 << 20, description="bound of the journal on disk, all streams")
+    keep_hours: float = Field(72.0, ge=0, description="how long acknowledged segments are kept")
+    sync_ms: int = Field(250, ge=1, le=10_000, description="most events at risk on power loss, in milliseconds")
+    stage: Path | None = Field(None, description="folder in memory (tmpfs) for the crash-safe stage; default /dev/shm")
+    stage_bytes: int = Field(64 << 20, ge=1 << 20, le=4 << 30, description="bound of the stage, each stream")
+
+
+class EnumSettings(_Section):
+    """The DNS ENUM server."""
+
+    listen: tuple[str, ...] = Field(("127.0.0.1:1053",), min_length=1, description="ADDRESS:PORT, port 0 picks one")
+    apex: tuple[str, ...] = Field(("e164.internal",), min_length=1, description="ENUM zones answered")
+    workers: int = Field(1, ge=1, le=256, description="data-plane threads, each with its own socket")
+    source_option_codes: tuple[int, ...] = Field((4, 65001), description="EDNS0 options that may carry the source URI")
+    fail_mode: Literal["allow", "none", "terminate"] = Field("allow", description="answer while no policy was ever had")
+    journal: JournalSettings = JournalSettings()
+
+
+class EdgeSettings(_Section):
+    """How an edge (ENUM server, probe) reaches its mediation."""
+
+    mediation: tuple[str, ...] = Field((), description="mediation URLs, http://HOST:PORT or unix:/PATH, in order")
+    credential: str | None = Field(None, description="the device's own credential, shown once when it was registered")
+    credential_file: Path | None = Field(None, description="file that holds the credential")
+    heartbeat_s: float = Field(2.0, gt=0, le=300, description="interval of heartbeats")
+    upload_ms: int = Field(200, ge=10, le=60_000, description="longest wait before journaled events are sent")
+    upload_events: int = Field(20_000, ge=1, le=200_000, description="most events in one upload")
+    metrics_host: str = Field("127.0.0.1", description="address of the edge's /metrics and /healthz")
+    metrics_port: Port = Field(0, description="0 picks a free port")
+
+
+class SiteSettings(_Section):
+    """The first site, created with the database; sites are edited through the API afterwards."""
+
+    name: str = Field("main", min_length=1, max_length=64)
+    country: str = Field("US", min_length=2, max_length=2, description="ISO 3166 code, for numbers without a prefix")
+    own_ranges: tuple[str, ...] = Field((), description="the site's own number ranges, as patterns")
+
+
+class LogSettings(_Section):
+    """Logs: one named event with fields a line, to standard error."""
+
+    level: Literal["debug", "info", "warning", "error"] = "info"
+    format: Literal["text", "json"] = "text"
+
+
+class Settings(_Section):
+    """The whole tree."""
+
+    data: Path = Field(Path("ringfence-data"), description="data folder")
+    url: str | None = Field(None, description="mediation to talk to (CLI on another machine)")
+    token: str | None = Field(None, description="API token for `url`")
+    database: DatabaseSettings = DatabaseSettings()
+    api: ApiSettings = ApiSettings()
+    enum: EnumSettings = EnumSettings()
+    edge: EdgeSettings = EdgeSettings()
+    site: SiteSettings = SiteSettings()
+    log: LogSettings = LogSettings()
+
+    @field_validator("data")
+    @classmethod
+    def _absolute(cls, value: Path) -> Path:
+        return value.expanduser().absolute()
+
+
+def load_settings(
+    file: Path | None = None,
+    environment: Mapping[str, str] | None = None,
+    flags: Mapping[str, Any] | None = None,
+) -> Settings:
+    """Read file, environment and flags into one tree.
+
+    `flags` maps dotted names (`enum.listen`) to values; `None` values are ignored. Raises
+    `ConfigurationError` that names the field and its origin.
+    """
+    environment = os.environ if environment is None else environment
+    if file is None and environment.get("RINGFENCE_CONFIG"):
+        file = Path(environment["RINGFENCE_CONFIG"])
+    tree: dict[str, Any] = {}
+    origin: dict[str, str] = {}
+    for source, values in (
+        (str(file), _flatten(_read_file(file)) if file else {}),
+        ("environment", _from_environment(environment)),
+        ("command line", {name: value for name, value in (flags or {}).items() if value is not None}),
+    ):
+        for name, value in values.items():
+            _put(tree, name, value)
+            origin[name] = source
+    try:
+        return Settings.model_validate(tree)
+    except ValidationError as error:
+        raise ConfigurationError(_one_line(error, origin)) from None
+
+
+def _read_file(file: Path) -> dict[str, Any]:
+    try:
+        return tomllib.loads(file.read_text(encoding="utf-8"))
+    except FileNotFoundError:
+        raise ConfigurationError(f"configuration file {file} does not exist") from None
+    except (OSError, UnicodeDecodeError) as error:
+        raise ConfigurationError(f"configuration file {file} cannot be read: {error}") from None
+    except tomllib.TOMLDecodeError as error:
+        raise ConfigurationError(f"configuration file {file} is not TOML: {error}") from None
+
+
+def _flatten(tree: Mapping[str, Any], prefix: str = "") -> dict[str, Any]:
+    flat: dict[str, Any] = {}
+    for key, value in tree.items():
+        if isinstance(value, Mapping):
+            flat.update(_flatten(value, f"{prefix}{key}."))
+        else:
+            flat[f"{prefix}{key}"] = value
+    return flat
+
+
+def _names(model: type[BaseModel], prefix: str = "") -> dict[str, bool]:
+    """Every dotted field name, and whether it holds a list."""
+    names: dict[str, bool] = {}
+    for name, field in model.model_fields.items():
+        annotation = field.annotation
+        if isinstance(annotation, type) and issubclass(annotation, BaseModel):
+            names.update(_names(annotation, f"{prefix}{name}."))
+        else:
+            names[f"{prefix}{name}"] = "tuple" in str(annotation)
+    return names
+
+
+def _from_environment(environment: Mapping[str, str]) -> dict[str, Any]:
+    by_variable = {ENVIRONMENT_PREFIX + name.replace(".", "_").upper(): name for name in _names(Settings)}
+    is_list = _names(Settings)
+    values: dict[str, Any] = {}
+    for variable, text in environment.items():
+        if not variable.startswith(ENVIRONMENT_PREFIX) or variable.startswith(FOREIGN_ENVIRONMENT):
+            continue
+        name = by_variable.get(variable)
+        if name is None:
+            raise ConfigurationError(f"environment variable {variable} names no setting")
+        values[name] = [part.strip() for part in text.split(",") if part.strip()] if is_list[name] else text
+    return values
+
+
+def _put(tree: dict[str, Any], name: str, value: Any) -> None:
+    *parents, leaf = name.split(".")
+    for parent in parents:
+        child = tree.setdefault(parent, {})
+        if not isinstance(child, dict):
+            raise ConfigurationError(f"{parent}: is a section, not a value")
+        tree = child
+    tree[leaf] = value
+
+
+def _one_line(error: ValidationError, origin: Mapping[str, str]) -> str:
+    first = error.errors()[0]
+    parts = [str(part) for part in first["loc"]]
+    name = ".".join(parts)
+    source = next((origin[key] for key in origin if name == key or name.startswith(f"{key}.")), None)
+    where = f" (from {source})" if source else ""
+    if first["type"] == "extra_forbidden":
+        return f"{name}: no such setting{where}"
+    return f"{name}: {first['msg']}, got {first['input']!r}{where}"

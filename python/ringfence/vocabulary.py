@@ -1,0 +1,89 @@
+"""The words that SQL, API, CLI, log and console share, with the numbers that travel in events.
+
+The numbers are part of the event schema (`crates/events`) and of stored rows: never renumber.
+"""
+
+from __future__ import annotations
+
+from enum import IntEnum
+
+
+class _Word(IntEnum):
+    @property
+    def word(self) -> str:
+        """The word people see: lower case, underscores."""
+        return self.name.lower()
+
+    @classmethod
+    def from_word(cls, word: str) -> _Word:
+        """The member for a word; KeyError when there is none."""
+        return cls[word.upper()]
+
+
+class Dataset(_Word):
+    """What a row is about."""
+
+    ENUM = 1
+    SIP = 2
+
+
+class Action(_Word):
+    """What a decision does with the call; NONE is "no opinion"."""
+
+    NONE = 0
+    ALLOW = 1
+    TERMINATE = 2
+    REDIRECT = 3
+
+
+class Direction(_Word):
+    """Call direction as seen from the site's own number ranges."""
+
+    UNKNOWN = 0
+    INBOUND = 1
+    OUTBOUND = 2
+    INTERNAL = 3
+    TRANSIT = 4
+
+
+class NumberClass(_Word):
+    """What a source or destination turned out to be."""
+
+    ABSENT = 0
+    NUMBER = 1
+    EXTENSION = 2
+    ANONYMOUS = 3
+    INVALID = 4
+    EMERGENCY = 5
+    SHORT_CODE = 6
+
+
+class Reason(_Word):
+    """Why a decision came out as it did."""
+
+    UNKNOWN = 0
+    RULE = 1
+    DEFAULT = 2
+    PROTECTED = 3
+    NO_POLICY = 4
+    HEALTH_CHECK = 5
+    NOT_A_NUMBER = 6
+
+
+class SourceOrigin(_Word):
+    """How the caller's number reached the ENUM server."""
+
+    NONE = 0
+    EDNS_BARE = 1
+    EDNS_VERSIONED = 2
+    QUERY_NAME = 3
+
+
+class Role(_Word):
+    """What a person or token may do; each role includes those below it. DEVICE stands apart."""
+
+    DEVICE = 0
+    VIEWER = 1
+    ANALYST = 2
+    EDITOR = 3
+    ADMINISTRATOR = 4
