@@ -5,13 +5,12 @@ from __future__ import annotations
 import sys
 from importlib import import_module
 
-import click
 import typer
 
 from ringfence.errors import RingfenceError
 
 # Module of each command group, in the order that `--help` shows.
-GROUPS: tuple[str, ...] = ()
+GROUPS: tuple[str, ...] = ("config",)
 
 # Exit codes, one table for the whole CLI (docs/cli.md).
 EXIT_CODES = {
@@ -44,7 +43,7 @@ def run() -> None:
     try:
         build()()
     except RingfenceError as error:
-        click.echo(f"ringfence: {error.message}", err=True)
+        typer.echo(f"ringfence: {error.message}", err=True)
         sys.exit(EXIT_CODES.get(error.code.split(".")[0], 1))
     except BrokenPipeError:
         sys.exit(0)

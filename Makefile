@@ -1,0 +1,76 @@
+# Two commands matter: `make run` and `make test`. Both prepare what they need and say what they do.
+SHELL := /bin/bash
+.SHELLFLAGS := -eu -o pipefail -c
+.DEFAULT_GOAL := help
+
+PYTHON ?= $(shell command -v python3.11 || command -v python3)
+VENV := .venv
+BIN := $(VENV)/bin
+RUST_SOURCES := $(shell find crates -name '*.rs' -o -name Cargo.toml) Cargo.toml Cargo.lock
+say = @printf '\033[1m==> %s\033[0m\n' "$(1)"
+
+.PHONY: help
+help: ## Show the targets
+	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 16
+
+.PHONY: setup
+setup: $(VENV)/native.stamp ## Prepare the environment: .venv with the ringfence command, built
+
+$(VENV)/python.stamp: requirements/dev.lock
+	@command -v cargo >/dev/null || { echo "make: a Rust toolchain is needed (cargo was not found)" >&2; exit 1; }
+	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11))' || { echo "make: Python 3.11 or newer is needed, $(PYTHON) is older" >&2; exit 1; }
+	$(call say,Python packages into $(VENV) (about a minute the first time))
+	@$(PYTHON) -m venv $(VENV)
+	@$(BIN)/python -m pip install --disable-pip-version-check --no-input --progress-bar off --require-hashes -r requirements/dev.lock \
+	  | awk '/^Collecting/ { printf "  %s\n", $$2; fflush() } /^Successfully/ { print "  installed" }'
+	@touch $@
+
+$(VENV)/native.stamp: $(VENV)/python.stamp pyproject.toml $(RUST_SOURCES)
+	$(call say,Rust data plane (two minutes the first time))
+	@VIRTUAL_ENV=$(CURDIR)/$(VENV) $(BIN)/maturin develop --release --locked --skip-install
+	@printf '%s\n' '$(CURDIR)/python' > "$$($(BIN)/python -c 'import sysconfig; print(sysconfig.get_path("purelib"))')/ringfence.pth"
+	@printf '#!%s\nfrom ringfence.cli.main import run\nrun()\n' '$(CURDIR)/$(BIN)/python' > $(BIN)/ringfence && chmod +x $(BIN)/ringfence
+	@touch $@
+
+.PHONY: run
+run: setup ## Start everything on this machine: database, mediation with console, ENUM server
+	@exec $(BIN)/ringfence up
+
+.PHONY: packages
+packages: ## Install the Debian packages that tests use (as root), or name the missing ones
+	@PYTHON=$(PYTHON) bash tests/packages.sh
+
+.PHONY: test
+test: setup packages lint test-rust test-python ## Run every check and test
+
+.PHONY: lint
+lint: setup ## Formatting, lints and types
+	$(call say,Lints and types)
+	@$(BIN)/ruff check --quiet . && $(BIN)/ruff format --check --quiet .
+	@$(BIN)/mypy
+	@cargo fmt --all --check
+	@cargo clippy --quiet --release --locked --workspace --all-targets -- -D warnings
+
+.PHONY: test-rust
+test-rust: ## Unit, property and model tests of the crates
+	$(call say,Rust tests)
+	@cargo test --quiet --release --locked --workspace --exclude ringfence-bindings
+
+.PHONY: test-python
+test-python: setup ## Unit, integration, browser and system tests
+	$(call say,Python tests)
+	@$(BIN)/python -m pytest
+
+.PHONY: bench-enum
+bench-enum: setup ## Measure the ENUM server beside NSD, Knot and dnsdist
+	@$(BIN)/python bench/enum/run.py
+
+.PHONY: lock
+lock: ## Renew the lock files from pyproject.toml and Cargo.toml (needs uv)
+	@uv pip compile --quiet --upgrade --python-version 3.11 --generate-hashes --no-annotate --no-header --no-emit-index-url --extra dev pyproject.toml -o requirements/dev.lock
+	@uv pip compile --quiet --python-version 3.11 --generate-hashes --no-annotate --no-header --no-emit-index-url -c requirements/dev.lock pyproject.toml -o requirements/runtime.lock
+	@cargo update
+
+.PHONY: clean
+clean: ## Remove what was built (not the data folder)
+	@rm -rf $(VENV) target build python/ringfence/_native*.so
