@@ -1,8 +1,19 @@
-//! Event types and their Arrow schemas: the one contract between edge and mediation.
+#![cfg_attr(test, allow(clippy::unwrap_used, clippy::expect_used, clippy::panic))]
+//! Event types, their bytes and their Arrow schemas: the one contract between edge and mediation.
 //!
 //! Stands at the start of "facts up": the ENUM server makes an [`EnumEvent`] per query, the journal
-//! stores it as bytes, the uplink sends it as Arrow.
+//! stores it as bytes ([`EnumEvent::encode`]), the uplink sends it as Arrow ([`EnumBatch`]).
+//!
+//! ```text
+//! enum server ── EnumEvent ──► encode ──► journal ──► StoredEvent::decode ──► EnumBatch ──► Arrow IPC ──► mediation
+//! ```
+mod arrow;
+mod encoding;
+
 use std::net::SocketAddr;
+
+pub use arrow::{EnumBatch, SCHEMA_KEY, SCHEMA_NAME, enum_schema};
+pub use encoding::{DecodeError, ENCODED_MAX, FORMAT_ENUM_1, StoredEvent};
 
 /// One ENUM query and what was decided: one row of dataset `ENUM`.
 ///
