@@ -1,0 +1,258 @@
+"""Supervisor of the embedded PostgreSQL server: makes the cluster, starts it, waits until it accepts, stops it.
+
+One `EmbeddedServer` holds one data folder's server (a lock file sees to that). It is passive: whoever owns it asks
+`is_running` and calls `start` again after a crash.
+
+What may be found at a start, and what is done:
+
+    nothing                             initdb, start
+    a cluster that was stopped          start
+    a cluster after kill -9             start; PostgreSQL refuses until the kernel has reaped the old processes
+                                        ("lock file postmaster.pid exists", "pre-existing shared memory"): retried
+    a live postmaster of a dead owner   stopped first (it normally stops by itself, see `launch`)
+    postmaster.pid with a pid that now  removed: PostgreSQL would refuse for ever where that process runs
+    belongs to another program          under the same user
+"""
+
+from __future__ import annotations
+
+import fcntl
+import os
+import select
+import signal
+import subprocess
+import sys
+import time
+from contextlib import suppress
+from pathlib import Path
+
+import psycopg
+import structlog
+from psycopg import sql
+from psycopg.pq import Ping
+
+from ringfence.database import launch
+from ringfence.database.cluster import (
+    APPLICATION,
+    SUPERUSER,
+    Place,
+    home_of,
+    make_cluster,
+    make_home,
+    read_secrets,
+    settle,
+    write_configuration,
+)
+from ringfence.database.programs import Programs, find_programs, server_environment, server_user
+from ringfence.errors import ConflictError, UnavailableError
+from ringfence.settings import Settings
+
+# Crash recovery replays at most max_wal_size; minutes on a slow disk.
+START_TIMEOUT_S = 300.0
+# How long a start is retried while processes of a killed server linger.
+LINGER_TIMEOUT_S = 20.0
+# Fast shutdown ends with a checkpoint of everything in memory.
+STOP_TIMEOUT_S = 60.0
+_POLL_S = 0.02
+_LINGERING = ("postmaster.pid", "pre-existing shared memory")
+
+log = structlog.get_logger(__name__)
+
+
+class EmbeddedServer:
+    """The PostgreSQL server of one data folder."""
+
+    def __init__(self, settings: Settings) -> None:
+        self._settings = settings
+        self._home = home_of(settings.data)
+        self._process: subprocess.Popen[bytes] | None = None
+        self._lock: int | None = None
+        self._place: Place | None = None
+
+    @property
+    def pid(self) -> int | None:
+        """The postmaster's process id while it runs."""
+        return self._process.pid if self._process and self._process.poll() is None else None
+
+    @property
+    def is_running(self) -> bool:
+        """Whether the postmaster runs; False after a crash until `start` is called again."""
+        return self.pid is not None
+
+    @property
+    def url(self) -> str:
+        """URL of the application's role and database."""
+        return self._require_place().url(APPLICATION, read_secrets(self._home).application, APPLICATION)
+
+    @property
+    def superuser_url(self) -> str:
+        """URL of the superuser, for maintenance: never handed to the application."""
+        return self._require_place().url(SUPERUSER, read_secrets(self._home).superuser, SUPERUSER)
+
+    def start(self) -> None:
+        """Return when the server accepts connections. Raises ConfigurationError, ConflictError, UnavailableError."""
+        if self.is_running:
+            return
+        user = server_user()
+        programs = find_programs(self._settings.database, user)
+        make_home(self._settings.data)
+        self._take_lock()
+        try:
+            self._place = settle(self._settings.data, user)
+            make_cluster(self._place, programs, user)
+            _stop_leftover(self._place.cluster)
+            write_configuration(self._place, user)
+            began = time.monotonic()
+            self._launch_until_it_stays(programs, user.uid, user.gid)
+            self._ensure_application()
+        except BaseException:
+            self.stop()
+            raise
+        log.info(
+            "database.started",
+            pid=self.pid,
+            version=programs.version,
+            programs=programs.origin,
+            user=user.name,
+            seconds=round(time.monotonic() - began, 2),
+        )
+
+    def stop(self) -> None:
+        """Stop the server (fast: open transactions are rolled back) and release the data folder. Idempotent."""
+        process, self._process = self._process, None
+        if process is not None and process.poll() is None:
+            for number, patience_s in ((signal.SIGINT, STOP_TIMEOUT_S), (signal.SIGQUIT, 10.0), (signal.SIGKILL, 10.0)):
+                process.send_signal(number)
+                with suppress(subprocess.TimeoutExpired):
+                    process.wait(patience_s)
+                    break
+                log.warning("database.stop_slow", signal=number.name, pid=process.pid)
+            log.info("database.stopped", status=process.returncode)
+        if self._lock is not None:
+            os.close(self._lock)
+            self._lock = None
+
+    def _require_place(self) -> Place:
+        if self._place is None:
+            raise UnavailableError("database: the embedded server has not been started")
+        return self._place
+
+    def _take_lock(self) -> None:
+        if self._lock is not None:
+            return
+        descriptor = os.open(self._home / "lock", os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
+        try:
+            fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except BlockingIOError:
+            os.close(descriptor)
+            raise ConflictError(
+                f"database: another ringfence runs the embedded PostgreSQL in {self._home.parent}"
+            ) from None
+        self._lock = descriptor
+
+    def _launch_until_it_stays(self, programs: Programs, uid: int, gid: int) -> None:
+        place = self._require_place()
+        give_up = time.monotonic() + LINGER_TIMEOUT_S
+        while True:
+            self._process = self._launch(place, programs, uid, gid)
+            if self._wait_until_accepting(self._process):
+                return
+            said = self._first_words()
+            if not any(words in said for words in _LINGERING) or time.monotonic() > give_up:
+                raise UnavailableError(f"database: PostgreSQL did not start: {_last_line(said)}")
+            log.debug("database.start_retried", said=_last_line(said))
+            time.sleep(0.1)
+
+    def _launch(self, place: Place, programs: Programs, uid: int, gid: int) -> subprocess.Popen[bytes]:
+        # SIGINT, "fast shutdown", should we be killed. A session of its own: Ctrl-C at the terminal is for us, and we
+        # stop the database after those that use it.
+        options = [str(number) for number in (os.getpid(), uid, gid, int(signal.SIGINT))]
+        server = [str(programs.bin / "postgres"), "-D", str(place.cluster)]
+        with (place.home / "start.log").open("wb") as output:
+            return subprocess.Popen(  # noqa: S603
+                [sys.executable, "-I", "-S", launch.__file__, *options, *server],
+                stdin=subprocess.DEVNULL,
+                stdout=output,
+                stderr=output,
+                cwd="/",
+                env=server_environment(),
+                start_new_session=True,
+            )
+
+    def _first_words(self) -> str:
+        return (self._home / "start.log").read_text(encoding="utf-8", errors="replace")
+
+    def _wait_until_accepting(self, process: subprocess.Popen[bytes]) -> bool:
+        """True when it accepts, False when it has exited; UnavailableError after START_TIMEOUT_S."""
+        url = self.superuser_url.encode()
+        give_up = time.monotonic() + START_TIMEOUT_S
+        while process.poll() is None:
+            if psycopg.pq.PGconn.ping(url) == Ping.OK:
+                return True
+            if time.monotonic() > give_up:
+                raise UnavailableError(f"database: PostgreSQL did not accept connections for {START_TIMEOUT_S:.0f} s")
+            time.sleep(_POLL_S)
+        return False
+
+    def _ensure_application(self) -> None:
+        """The application's role (not a superuser) and its database, made after the first start."""
+        try:
+            with psycopg.connect(self.superuser_url, autocommit=True) as connection:
+                if not connection.execute("SELECT 1 FROM pg_roles WHERE rolname = %s", [APPLICATION]).fetchone():
+                    password = read_secrets(self._home).application.encode()
+                    # Only the verifier goes over the wire: no log can hold the password.
+                    verifier = connection.pgconn.encrypt_password(password, APPLICATION.encode(), b"scram-sha-256")
+                    connection.execute(
+                        sql.SQL("CREATE ROLE {} LOGIN PASSWORD {}").format(
+                            sql.Identifier(APPLICATION), sql.Literal(verifier.decode())
+                        )
+                    )
+                if not connection.execute("SELECT 1 FROM pg_database WHERE datname = %s", [APPLICATION]).fetchone():
+                    name = sql.Identifier(APPLICATION)
+                    connection.execute(sql.SQL("CREATE DATABASE {} OWNER {}").format(name, name))
+        except psycopg.Error as error:
+            raise UnavailableError(f"database: {_last_line(str(error))}") from error
+
+
+def _stop_leftover(cluster: Path) -> None:
+    """Stop a postmaster that outlived its owner; drop a postmaster.pid that names somebody else's process."""
+    file = cluster / "postmaster.pid"
+    try:
+        pid = int(file.read_text(encoding="ascii", errors="replace").split("\n", 1)[0])
+        handle = os.pidfd_open(pid)
+    except (FileNotFoundError, ProcessLookupError, ValueError, OverflowError):
+        return  # PostgreSQL itself deals with a file whose process is gone
+    try:
+        if not _is_postmaster_of(pid, cluster):
+            log.warning("database.stale_pid_file", pid=pid)
+            file.unlink(missing_ok=True)
+            return
+        log.warning("database.leftover_found", pid=pid)
+        for number, patience_s in ((signal.SIGINT, STOP_TIMEOUT_S), (signal.SIGQUIT, 10.0), (signal.SIGKILL, 10.0)):
+            with suppress(ProcessLookupError):
+                signal.pidfd_send_signal(handle, number)
+            if _ended(handle, patience_s):
+                return
+        raise UnavailableError(f"database: PostgreSQL process {pid} of {cluster} cannot be stopped")
+    finally:
+        os.close(handle)
+
+
+def _is_postmaster_of(pid: int, cluster: Path) -> bool:
+    """Whether process `pid` is a PostgreSQL server in `cluster` (it changes into its data directory)."""
+    process = Path("/proc") / str(pid)
+    try:
+        return (process / "cwd").samefile(cluster) and (process / "exe").readlink().name.startswith("postgres")
+    except OSError:
+        return False  # gone, or of a user whose processes we may not look into: then it is not ours
+
+
+def _ended(handle: int, patience_s: float) -> bool:
+    poll = select.poll()
+    poll.register(handle, select.POLLIN)
+    return bool(poll.poll(patience_s * 1000))
+
+
+def _last_line(text: str) -> str:
+    lines = [line.strip() for line in text.splitlines() if "FATAL" in line or "ERROR" in line] or text.splitlines()
+    return lines[-1] if lines else "it said nothing"
