@@ -1,0 +1,183 @@
+"""Connections to the database: one pool a process, one transaction a `with`.
+
+The embedded server and an external one look alike from here. Whatever makes the database unreachable comes out as
+UnavailableError; a mistake in SQL or data stays what psycopg raised.
+"""
+
+from __future__ import annotations
+
+import math
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager
+from itertools import zip_longest
+from typing import Any
+
+import psycopg
+import structlog
+from psycopg import conninfo
+from psycopg_pool import ConnectionPool, PoolClosed, PoolTimeout, TooManyRequests
+
+from ringfence.database.cluster import embedded_url
+from ringfence.database.programs import OLDEST_MAJOR
+from ringfence.errors import ConfigurationError, UnavailableError
+from ringfence.settings import Settings
+
+SCHEMA = "ringfence"
+# How long one caller waits for a connection: shorter than what an HTTP client waits for us.
+CHECKOUT_TIMEOUT_S = 5.0
+# The pool gives up an attempt to connect after this long and tries afresh for the next caller, so that a database that
+# was away for an hour is used again within a second of its return.
+_RECONNECT_S = 1.0
+_IDLE_S = 300.0
+
+# SQLSTATEs that say "not now", beside a connection that is simply gone (PostgreSQL documentation, appendix A).
+_UNAVAILABLE_CLASSES = (
+    "08",  # connection exception
+    "53",  # insufficient resources: disk full, too many connections
+    "57P",  # operator intervention: shutdown, crash, starting up
+)
+_READ_ONLY = "25006"  # we still talk to what has become a standby
+
+log = structlog.get_logger(__name__)
+
+
+class Database:
+    """A pool of connections to one database."""
+
+    def __init__(self, url: str, pool_size: int = 10, *, checkout_timeout_s: float = CHECKOUT_TIMEOUT_S) -> None:
+        """Open the pool without waiting for the database; `url` is any libpq URL or connection string."""
+        self.url = url
+        self.checkout_timeout_s = checkout_timeout_s
+        self._pool: ConnectionPool[psycopg.Connection[tuple[Any, ...]]] = ConnectionPool(
+            url,
+            min_size=1,
+            max_size=pool_size,
+            open=False,
+            configure=_configure,
+            check=ConnectionPool.check_connection,
+            max_idle=_IDLE_S,
+            reconnect_timeout=_RECONNECT_S,
+            kwargs={"application_name": "ringfence"},
+            name="database",
+        )
+        self._pool.open()
+
+    @contextmanager
+    def connection(self) -> Iterator[psycopg.Connection[tuple[Any, ...]]]:
+        """One transaction: commits at the end, rolls back on an exception. UnavailableError when it cannot be had."""
+        connection = self._check_out()
+        try:
+            with connection:
+                yield connection
+        except psycopg.Error as error:
+            if _is_unavailable(error, connection):
+                raise UnavailableError(f"database {describe(self.url)}: {_first_line(error)}") from error
+            raise
+        finally:
+            self._pool.putconn(connection)
+
+    @contextmanager
+    def autocommit(self) -> Iterator[psycopg.Connection[tuple[Any, ...]]]:
+        """A connection whose statements each commit at once: for what cannot run inside a transaction."""
+        with self.connection() as connection:
+            connection.autocommit = True
+            try:
+                yield connection
+            finally:
+                if not connection.closed:
+                    connection.rollback()
+                    connection.autocommit = False
+
+    def close(self) -> None:
+        """Close all connections; callers that wait for one get UnavailableError."""
+        self._pool.close()
+
+    def _check_out(self) -> psycopg.Connection[tuple[Any, ...]]:
+        give_up = time.monotonic() + self.checkout_timeout_s
+        while True:
+            # In slices: the pool begins a new attempt to connect only when somebody comes to ask.
+            slice_s = min(_RECONNECT_S, give_up - time.monotonic())
+            try:
+                return self._pool.getconn(timeout=max(slice_s, 0.001))
+            except PoolTimeout:
+                if time.monotonic() >= give_up:
+                    raise UnavailableError(
+                        f"database {describe(self.url)}: no connection within {self.checkout_timeout_s:g} s"
+                    ) from None
+            except (PoolClosed, TooManyRequests) as error:
+                raise UnavailableError(f"database {describe(self.url)}: {error}") from None
+
+
+def open_database(settings: Settings) -> Database:
+    """The database that the settings name: `database.url`, else the embedded one of the data folder.
+
+    Waits up to `database.connect_timeout_s` for it to accept. UnavailableError when it does not, ConfigurationError
+    when it never will (not a URL, too old).
+    """
+    give_up = time.monotonic() + settings.database.connect_timeout_s
+    while True:
+        try:
+            url = settings.database.url or embedded_url(settings.data)
+            check_url(url)
+            _try(url, give_up - time.monotonic())
+            break
+        except UnavailableError:
+            if time.monotonic() + 0.1 >= give_up:
+                raise
+        time.sleep(0.1)
+    return Database(url, settings.database.pool_size)
+
+
+def check_url(url: str) -> None:
+    """ConfigurationError, one line, unless libpq can parse `url`. The message never repeats it: it holds a password."""
+    try:
+        conninfo.conninfo_to_dict(url)
+    except psycopg.ProgrammingError:
+        raise ConfigurationError(
+            "database.url: not a libpq URL: expected postgresql://USER:PASSWORD@HOST:PORT/DATABASE"
+        ) from None
+
+
+def describe(url: str) -> str:
+    """Where a URL leads, for people: without user and password."""
+    parts = conninfo.conninfo_to_dict(url)
+    hosts = str(parts.get("host") or parts.get("hostaddr") or "local socket").split(",")
+    ports = str(parts.get("port") or "").split(",")
+    places = [
+        f"{host}:{port}" if port and not host.startswith("/") else host
+        for host, port in zip_longest(hosts, ports[: len(hosts)], fillvalue=ports[-1])
+    ]
+    return f"{parts.get('dbname') or ''}@{','.join(places)}"
+
+
+def _try(url: str, remaining_s: float) -> None:
+    patience_s = max(2, math.ceil(remaining_s))  # libpq takes 1 as 2
+    try:
+        with psycopg.connect(url, connect_timeout=patience_s, application_name="ringfence") as connection:
+            version = connection.info.server_version
+    except psycopg.Error as error:
+        raise UnavailableError(f"database {describe(url)} cannot be reached: {_first_line(error)}") from None
+    if version < OLDEST_MAJOR * 10_000:
+        raise ConfigurationError(
+            f"database {describe(url)} is PostgreSQL {version // 10_000}: {OLDEST_MAJOR} or newer is needed"
+        )
+
+
+def _configure(connection: psycopg.Connection[Any]) -> None:
+    # Not in the connection string: a user's URL may have its own `options`, and poolers drop them.
+    connection.execute(f"SET search_path TO {SCHEMA}")
+    connection.execute("SET timezone TO 'UTC'")
+    connection.commit()
+
+
+def _is_unavailable(error: psycopg.Error, connection: psycopg.Connection[Any]) -> bool:
+    state = error.sqlstate
+    if state is None:
+        return isinstance(error, psycopg.OperationalError) or connection.broken
+    return state.startswith(_UNAVAILABLE_CLASSES) or state == _READ_ONLY
+
+
+def _first_line(error: Exception) -> str:
+    lines = [line.strip() for line in str(error).splitlines() if line.strip()]
+    return lines[0] if lines else type(error).__name__

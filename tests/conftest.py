@@ -1,0 +1,86 @@
+"""Fixtures for every room: a real PostgreSQL for the session, a fresh migrated database for each test."""
+
+from __future__ import annotations
+
+import shutil
+import tempfile
+from collections.abc import Iterator
+from itertools import count
+from pathlib import Path
+
+import psycopg
+import pytest
+from psycopg import conninfo, sql
+
+from ringfence.database.cluster import APPLICATION, remove_cluster
+from ringfence.database.connection import Database
+from ringfence.database.embedded import EmbeddedServer
+from ringfence.database.migrate import migrate
+from ringfence.settings import Settings
+
+_TEMPLATE = "ringfence_template"
+_numbers = count(1)
+
+
+@pytest.fixture(scope="session")
+def postgres_server() -> Iterator[EmbeddedServer]:
+    """One embedded PostgreSQL for the whole test session."""
+    # A folder of our own that the server's user may enter: pytest's are closed to others.
+    data = Path(tempfile.mkdtemp(prefix="ringfence-test-"))
+    data.chmod(0o755)
+    server = EmbeddedServer(Settings(data=data))
+    try:
+        server.start()
+        yield server
+    finally:
+        server.stop()
+        remove_cluster(data)
+        shutil.rmtree(data, ignore_errors=True)
+
+
+@pytest.fixture(scope="session")
+def _database_template(postgres_server: EmbeddedServer) -> str:
+    _create(postgres_server, _TEMPLATE)
+    database = Database(_url(postgres_server, _TEMPLATE), pool_size=2)
+    try:
+        migrate(database)
+    finally:
+        database.close()
+    return _TEMPLATE
+
+
+@pytest.fixture
+def empty_database(postgres_server: EmbeddedServer) -> Iterator[Database]:
+    """A database without our schema."""
+    yield from _fresh(postgres_server, None)
+
+
+@pytest.fixture
+def database(postgres_server: EmbeddedServer, _database_template: str) -> Iterator[Database]:
+    """A migrated database of this test's own."""
+    yield from _fresh(postgres_server, _database_template)
+
+
+def _fresh(server: EmbeddedServer, template: str | None) -> Iterator[Database]:
+    name = f"ringfence_test_{next(_numbers)}"
+    _create(server, name, template)
+    database = Database(_url(server, name), pool_size=8)
+    try:
+        yield database
+    finally:
+        database.close()
+        with psycopg.connect(server.superuser_url, autocommit=True) as connection:
+            connection.execute(sql.SQL("DROP DATABASE IF EXISTS {} WITH (FORCE)").format(sql.Identifier(name)))
+
+
+def _create(server: EmbeddedServer, name: str, template: str | None = None) -> None:
+    with psycopg.connect(server.superuser_url, autocommit=True) as connection:
+        connection.execute(
+            sql.SQL("CREATE DATABASE {} OWNER {} TEMPLATE {}").format(
+                sql.Identifier(name), sql.Identifier(APPLICATION), sql.Identifier(template or "template1")
+            )
+        )
+
+
+def _url(server: EmbeddedServer, name: str) -> str:
+    return conninfo.make_conninfo(server.url, dbname=name)
