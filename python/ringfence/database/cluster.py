@@ -177,7 +177,8 @@ def remove_cluster(data: Path) -> None:
         place = _read_place(home)
     except FileNotFoundError:
         return
-    for folder in (place.cluster, place.socket, home):
+    elsewhere = [place.cluster.parent] if place.cluster.parent != home else []
+    for folder in (place.cluster, place.socket, home, *elsewhere):
         shutil.rmtree(folder, ignore_errors=True)
 
 
@@ -224,7 +225,9 @@ def _choose_socket(home: Path, user: ServerUser) -> Path:
         candidates.append(Path(runtime) / f"ringfence-{_digest(home)}")
     candidates.append(Path("/tmp") / f"ringfence-{os.geteuid()}-{_digest(home)}")  # noqa: S108 — ownership is checked
     for folder in candidates:
-        if len(os.fsencode(folder / _SOCKET_NAME)) <= LONGEST_SOCKET_PATH and _make_private_folder(folder, user):
+        # libpq takes a comma for the end of one host in a list, and offers no way around it.
+        fits = len(os.fsencode(folder / _SOCKET_NAME)) <= LONGEST_SOCKET_PATH and "," not in str(folder)
+        if fits and _make_private_folder(folder, user):
             return folder
     raise ConfigurationError(f"database: no folder for the server's socket: tried {', '.join(map(str, candidates))}")
 

@@ -47,8 +47,9 @@ from ringfence.database.programs import Programs, find_programs, server_environm
 from ringfence.errors import ConflictError, UnavailableError
 from ringfence.settings import Settings
 
-# Crash recovery replays at most max_wal_size; minutes on a slow disk.
+# Crash recovery replays at most max_wal_size; minutes on a slow disk. While it does, the server answers "starting up".
 START_TIMEOUT_S = 300.0
+SILENT_TIMEOUT_S = 30.0
 # How long a start is retried while processes of a killed server linger.
 LINGER_TIMEOUT_S = 20.0
 # Fast shutdown ends with a checkpoint of everything in memory.
@@ -183,14 +184,16 @@ class EmbeddedServer:
         return (self._home / "start.log").read_text(encoding="utf-8", errors="replace")
 
     def _wait_until_accepting(self, process: subprocess.Popen[bytes]) -> bool:
-        """True when it accepts, False when it has exited; UnavailableError after START_TIMEOUT_S."""
+        """True when it accepts, False when it has exited; UnavailableError after a timeout."""
         url = self.superuser_url.encode()
-        give_up = time.monotonic() + START_TIMEOUT_S
+        began = time.monotonic()
         while process.poll() is None:
-            if psycopg.pq.PGconn.ping(url) == Ping.OK:
+            answer = psycopg.pq.PGconn.ping(url)
+            if answer == Ping.OK:
                 return True
-            if time.monotonic() > give_up:
-                raise UnavailableError(f"database: PostgreSQL did not accept connections for {START_TIMEOUT_S:.0f} s")
+            patience_s = START_TIMEOUT_S if answer == Ping.REJECT else SILENT_TIMEOUT_S
+            if time.monotonic() > began + patience_s:
+                raise UnavailableError(f"database: PostgreSQL did not accept connections for {patience_s:.0f} s")
             time.sleep(_POLL_S)
         return False
 
