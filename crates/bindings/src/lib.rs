@@ -1,12 +1,7 @@
 //! The only crate that names pyo3: exposes the data plane to Python as `ringfence._native`.
-//!
-//! One file for each part; each registers its own names. `python/ringfence/_native.pyi` is the contract.
 use pyo3::prelude::*;
 
-mod policy;
-
 #[pymodule]
-fn _native(module: &Bound<'_, PyModule>) -> PyResult<()> {
-    policy::register(module)?;
+fn _native(_module: &Bound<'_, PyModule>) -> PyResult<()> {
     Ok(())
 }

@@ -10,7 +10,10 @@ import typer
 from ringfence.errors import RingfenceError
 
 # Module of each command group, in the order that `--help` shows.
-GROUPS: tuple[str, ...] = ("config",)
+GROUPS: tuple[str, ...] = (
+    "mediation",
+    "config",
+)
 
 # Exit codes, one table for the whole CLI (docs/cli.md).
 EXIT_CODES = {

@@ -1,0 +1,97 @@
+"""What every request passes before any route: size limit, origin check, security headers. Plain ASGI, no buffering."""
+
+from __future__ import annotations
+
+from urllib.parse import urlsplit
+
+from starlette.datastructures import Headers, MutableHeaders
+from starlette.types import ASGIApp, Message, Receive, Scope, Send
+
+from ringfence.api.errors import TooLargeError, refusal
+
+MIB = 1 << 20
+DEFAULT_BODY_LIMIT = MIB
+# By path: uploads of events, and policies with lists of a million entries.
+BODY_LIMITS = {"/api/v1/edge/events": 64 * MIB, "/api/v1/policy": 64 * MIB}
+
+_API_POLICY = "default-src 'none'; frame-ancestors 'none'"
+# The console's framework builds its pages with inline scripts and compiles templates in the browser.
+_PAGE_POLICY = (
+    "default-src 'self'; script-src 'self' 'unsafe-inline' 'unsafe-eval'; style-src 'self' 'unsafe-inline'; "
+    "img-src 'self' data: blob:; font-src 'self' data:; connect-src 'self' ws: wss:; worker-src 'self' blob:; "
+    "object-src 'none'; base-uri 'self'; form-action 'self'; frame-ancestors 'none'"
+)
+_UNSAFE = {"POST", "PUT", "PATCH", "DELETE"}
+
+
+class Guards:
+    """ASGI middleware around API and console."""
+
+    def __init__(self, app: ASGIApp) -> None:
+        self.app = app
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        """Serve one request, or refuse it."""
+        if scope["type"] != "http":
+            await self.app(scope, receive, send)
+            return
+        is_api = scope["path"].startswith("/api/")
+        guarded_send = _with_headers(send, is_api)
+        headers = Headers(scope=scope)
+        if scope["method"] in _UNSAFE and _is_foreign(headers):
+            message = "this request comes from another site's page"
+            await refusal("forbidden.origin", message)(scope, receive, guarded_send)
+            return
+        limit = BODY_LIMITS.get(scope["path"], DEFAULT_BODY_LIMIT) if is_api else None
+        if limit is None:
+            await self.app(scope, receive, guarded_send)
+            return
+        declared = headers.get("content-length", "0")
+        if not declared.isdigit() or int(declared) > limit:
+            error = _too_large(limit)
+            await refusal(error.code, error.message)(scope, receive, guarded_send)
+            return
+        await self.app(scope, _limited(receive, limit), guarded_send)
+
+
+def _is_foreign(headers: Headers) -> bool:
+    """A browser says where a request comes from; programs that are no browsers do not, and carry no cookie."""
+    origin = headers.get("origin")
+    if origin is None:
+        return headers.get("sec-fetch-site", "none") not in {"same-origin", "none"}
+    # SameSite does not tell ports apart, and another program may serve pages on this machine.
+    return urlsplit(origin).netloc != headers.get("host", "")
+
+
+def _limited(receive: Receive, limit: int) -> Receive:
+    received = 0
+
+    async def counted() -> Message:
+        nonlocal received
+        message = await receive()
+        received += len(message.get("body", b""))
+        if received > limit:
+            raise _too_large(limit)
+        return message
+
+    return counted
+
+
+def _too_large(limit: int) -> TooLargeError:
+    return TooLargeError(f"request body: is larger than {limit // MIB} MiB")
+
+
+def _with_headers(send: Send, is_api: bool) -> Send:
+    async def sending(message: Message) -> None:
+        if message["type"] == "http.response.start":
+            headers = MutableHeaders(scope=message)
+            headers["X-Content-Type-Options"] = "nosniff"
+            headers["X-Frame-Options"] = "DENY"
+            headers["Referrer-Policy"] = "same-origin"
+            headers["Cross-Origin-Opener-Policy"] = "same-origin"
+            headers.setdefault("Content-Security-Policy", _API_POLICY if is_api else _PAGE_POLICY)
+            if is_api:
+                headers["Cache-Control"] = "no-store"
+        await send(message)
+
+    return sending

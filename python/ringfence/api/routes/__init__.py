@@ -1,0 +1,1 @@
+"""One file per resource; each defines `router` and stands in `application.RESOURCES`."""

@@ -1,0 +1,59 @@
+"""Devices: register, list, revoke."""
+
+from __future__ import annotations
+
+from typing import Annotated, Any
+
+from fastapi import APIRouter
+from pydantic import BaseModel, ConfigDict, StringConstraints
+
+from ringfence.api.context import CurrentDatabase
+from ringfence.api.security import Administrator, Viewer
+from ringfence.mediation import devices
+
+router = APIRouter(prefix="/devices", tags=["devices"])
+
+Word = Annotated[str, StringConstraints(min_length=1, max_length=64)]
+
+
+class RegisterBody(BaseModel):
+    """A device to be; without `site` it stands at the first one."""
+
+    model_config = ConfigDict(extra="forbid")
+    name: Word
+    kind: Word = "enum"
+    site: Word | None = None
+
+
+class Registered(BaseModel):
+    """The new device with its credential, which is shown only here."""
+
+    device_id: int
+    name: str
+    kind: str
+    site: str
+    credential: str
+
+
+@router.get("")
+def list_devices(identity: Viewer, database: CurrentDatabase) -> dict[str, Any]:
+    """Every registered device and what it last reported."""
+    with database.connection() as connection:
+        return {"devices": [device.as_json() for device in devices.list_devices(connection)]}
+
+
+@router.post("", status_code=201)
+def register(body: RegisterBody, identity: Administrator, database: CurrentDatabase) -> Registered:
+    """Register a device and make its credential."""
+    with database.connection() as connection:
+        device, credential = devices.register_device(connection, body.name, body.kind, body.site, identity.name)
+    return Registered(
+        device_id=device.device_id, name=device.name, kind=device.kind, site=device.site, credential=credential
+    )
+
+
+@router.delete("/{name}", status_code=204)
+def revoke(name: Word, identity: Administrator, database: CurrentDatabase) -> None:
+    """Take a device's credential away."""
+    with database.connection() as connection:
+        devices.revoke_device(connection, name, identity.name)

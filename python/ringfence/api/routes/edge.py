@@ -1,0 +1,129 @@
+"""What a device says and asks: hello, policy, heartbeat (docs/contracts.md 2). Events have a file of their own."""
+
+from __future__ import annotations
+
+from datetime import UTC, datetime
+from typing import Annotated, Any
+
+from fastapi import APIRouter, Query, Request, Response
+from fastapi.concurrency import run_in_threadpool
+from pydantic import BaseModel, ConfigDict, Field, StringConstraints
+
+from ringfence.api.context import CurrentDatabase, CurrentProcess, address_of
+from ringfence.api.security import CurrentDevice
+from ringfence.database.connection import Database
+from ringfence.mediation import devices
+from ringfence.mediation.devices import Device, Heartbeat
+
+router = APIRouter(prefix="/edge", tags=["edge"])
+
+MAX_WAIT_S = 60.0
+Microseconds = Annotated[int, Field(ge=0, lt=2**62)]
+PolicyVersion = Annotated[int, Field(ge=0, le=2**31 - 1)]
+Hash = Annotated[str, StringConstraints(pattern=r"^([0-9a-f]{64})?$")]
+
+
+class HelloBody(BaseModel):
+    """A device starts, or is back. Fields of a newer device are ignored."""
+
+    model_config = ConfigDict(extra="ignore")
+    kind: Annotated[str, StringConstraints(max_length=16)]
+    software: Annotated[str, StringConstraints(max_length=64)]
+    journal_id: Annotated[int, Field(ge=0, lt=2**63)]
+    now_us: Microseconds
+
+
+class Hello(BaseModel):
+    """Who the device is, and what the committed database holds of its journal: stream → last sequence."""
+
+    device: str
+    device_id: int
+    epoch: int
+    now_us: int
+    received: dict[int, int]
+
+
+class JournalReport(BaseModel):
+    """The journal's state; a stream's sequences summed, or by stream."""
+
+    model_config = ConfigDict(extra="allow")
+
+
+class HeartbeatBody(BaseModel):
+    """What a device says of itself every few seconds."""
+
+    model_config = ConfigDict(extra="ignore")
+    policy_version: PolicyVersion = 0
+    policy_hash: Hash = ""
+    now_us: Microseconds
+    listen: Annotated[list[str], Field(max_length=64)] = []
+    counters: Annotated[dict[str, int], Field(max_length=1000)] = {}
+    journal: JournalReport = JournalReport()
+
+
+class HeartbeatAnswer(BaseModel):
+    """The mediation's clock."""
+
+    now_us: int
+
+
+@router.post("/hello")
+def hello(body: HelloBody, request: Request, device: CurrentDevice, database: CurrentDatabase) -> Hello:
+    """A device starts or reconnects."""
+    now = datetime.now(UTC)
+    with database.connection() as connection:
+        devices.record_hello(connection, device, body.kind, body.software, body.now_us, address_of(request), now)
+        return Hello(
+            device=device.name,
+            device_id=device.device_id,
+            epoch=devices.cluster_epoch(connection),
+            now_us=_us(now),
+            received=devices.received_sequences(connection, device, body.journal_id),
+        )
+
+
+@router.get(
+    "/policy",
+    response_class=Response,
+    responses={
+        200: {"description": "The document's bytes; X-Policy-Version 0 and no body: uninstalled"},
+        204: {"description": "Nothing new"},
+    },
+)
+async def wanted_policy(
+    device: CurrentDevice,
+    process: CurrentProcess,
+    version: Annotated[int, Query(ge=0, le=2**31 - 1)] = 0,
+    hash_: Annotated[Hash, Query(alias="hash")] = "",
+    wait_s: Annotated[float, Query(ge=0, le=MAX_WAIT_S)] = 0,
+) -> Response:
+    """Wait until what the device should have differs from what it has."""
+    await run_in_threadpool(_record_running, process.database, device, version, hash_)
+    wanted = await process.distribution.wait_for_change(device.device_id, version, hash_, wait_s)
+    if wanted is None:
+        return Response(status_code=204)
+    document = await process.distribution.document(wanted.version) if wanted.version else b""
+    headers = {"X-Policy-Version": str(wanted.version), "X-Policy-Hash": wanted.hash}
+    return Response(document, media_type="application/json", headers=headers)
+
+
+@router.post("/heartbeat")
+def heartbeat(
+    body: HeartbeatBody, request: Request, device: CurrentDevice, database: CurrentDatabase
+) -> HeartbeatAnswer:
+    """Keep what the device says of itself."""
+    now = datetime.now(UTC)
+    report: dict[str, Any] = {"listen": body.listen, "counters": body.counters, "journal": body.journal.model_dump()}
+    with database.connection() as connection:
+        said = Heartbeat(body.policy_version, body.policy_hash, body.now_us, report)
+        devices.record_heartbeat(connection, device, said, address_of(request), now)
+    return HeartbeatAnswer(now_us=_us(now))
+
+
+def _record_running(database: Database, device: Device, version: int, hash_: str) -> None:
+    with database.connection() as connection:
+        devices.record_running_policy(connection, device, version, hash_, datetime.now(UTC))
+
+
+def _us(time: datetime) -> int:
+    return int(time.timestamp() * 1_000_000)

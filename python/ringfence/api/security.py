@@ -1,0 +1,85 @@
+"""Who may ask: every route declares the role it needs, or that it is for devices.
+
+    identity: Annotated[Identity, Depends(require(Role.EDITOR))]        a person's session cookie, or a token
+    device: Annotated[Device, Depends(device())]                        a device's own credential
+
+A test walks all routes and proves that each refuses an anonymous caller and a role too low. A person whose password
+must be changed is let through only where a route says so. Cookies are sent by browsers on their own accord: they are
+SameSite=Strict, and `guards` refuses a changing request from another origin.
+"""
+
+from __future__ import annotations
+
+from functools import cache
+from typing import Annotated
+
+from fastapi import Depends, Request
+from fastapi.security import APIKeyCookie, HTTPAuthorizationCredentials, HTTPBearer
+
+from ringfence.accounts.credentials import Identity, authenticate
+from ringfence.accounts.roles import allows
+from ringfence.api.context import database_of
+from ringfence.errors import ForbiddenError, NotSignedInError
+from ringfence.mediation.devices import Device, authenticate_device
+from ringfence.vocabulary import Role
+
+SESSION_COOKIE = "ringfence_session"
+_bearer = HTTPBearer(auto_error=False, scheme_name="token", description="API token or device credential")
+_cookie = APIKeyCookie(name=SESSION_COOKIE, auto_error=False, scheme_name="session", description="Made by signing in")
+
+Bearer = Annotated[HTTPAuthorizationCredentials | None, Depends(_bearer)]
+Cookie = Annotated[str | None, Depends(_cookie)]
+
+
+class RequiredRole:
+    """The dependency of a route that asks for a role; the route's documentation and its test read `role`."""
+
+    def __init__(self, role: Role, while_password_pending: bool) -> None:
+        self.role = role
+        self.while_password_pending = while_password_pending
+
+    def __call__(self, request: Request, bearer: Bearer, cookie: Cookie) -> Identity:
+        """The one who asks. NotSignedInError without a valid credential, ForbiddenError when the role is too low."""
+        secret = bearer.credentials if bearer else cookie
+        if not secret:
+            raise NotSignedInError("sign in first: no session and no token came with the request")
+        with database_of(request).connection() as connection:
+            identity = authenticate(connection, secret)
+        if identity.must_change_password and not self.while_password_pending:
+            raise ForbiddenError("change the one-time password first", code="forbidden.password_pending")
+        if not allows(identity.role, self.role):
+            raise ForbiddenError(f"this needs the role {self.role.word}; {identity.name} is {identity.role.word}")
+        return identity
+
+
+class RequiredDevice:
+    """The dependency of a route for devices."""
+
+    role = Role.DEVICE
+
+    def __call__(self, request: Request, bearer: Bearer) -> Device:
+        """The device that asks. NotSignedInError without its own valid credential."""
+        if bearer is None:
+            raise NotSignedInError("a device's credential is needed: Authorization: Bearer …")
+        with database_of(request).connection() as connection:
+            return authenticate_device(connection, bearer.credentials)
+
+
+@cache
+def require(role: Role, *, while_password_pending: bool = False) -> RequiredRole:
+    """The dependency that asks for a role, or one above it."""
+    return RequiredRole(role, while_password_pending)
+
+
+@cache
+def device() -> RequiredDevice:
+    """The dependency that asks for a device's credential."""
+    return RequiredDevice()
+
+
+Viewer = Annotated[Identity, Depends(require(Role.VIEWER))]
+Analyst = Annotated[Identity, Depends(require(Role.ANALYST))]
+Editor = Annotated[Identity, Depends(require(Role.EDITOR))]
+Administrator = Annotated[Identity, Depends(require(Role.ADMINISTRATOR))]
+Anyone = Annotated[Identity, Depends(require(Role.VIEWER, while_password_pending=True))]
+CurrentDevice = Annotated[Device, Depends(device())]

@@ -1,0 +1,1 @@
+"""Policy: what an operator writes (rules), what an edge enforces (compile), and every version between (versions)."""

@@ -1,0 +1,104 @@
+"""From the operator's policy to the document that edges compile: canonical bytes and their SHA-256.
+
+The document is self-contained: the site's dial plan, the numbers that are always reachable, the answers, the rules
+with their lasting ids (docs/contracts.md 4). The Rust compiler that runs on the wire has the last word on it.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import re
+from collections.abc import Mapping, Sequence
+from typing import TYPE_CHECKING, Any
+
+from ringfence.errors import InvalidInputError
+from ringfence.numbering.dial_plan import DialPlan, Site, dial_plan_of
+from ringfence.policy.rules import Policy, Rule
+
+if TYPE_CHECKING:
+    from ringfence._native import Policy as CompiledPolicy
+
+FORMAT = 1
+# The safe common subset of what SBCs understand: one NAPTR, no greedy groups, under 512 bytes.
+DEFAULT_ANSWERS = {
+    "allow": r"!^(.*)$!sip:\1@allow.{host}!",
+    "terminate": r"!^(.*)$!sip:\1@terminate.{host}!",
+    "redirect": "!^.*$!sip:{target}@redirect.{host}!",
+    "service": "E2U+sip",
+    "host": None,
+}
+
+
+def build_document(policy: Policy, site: Site, version: int, rule_ids: Mapping[str, int]) -> dict[str, Any]:
+    """The document of a version. `rule_ids` holds every rule's lasting id by name."""
+    plan = dial_plan_of(site.country)
+    return {
+        "format": FORMAT,
+        "version": version,
+        "site": _site(plan, site),
+        "protected": sorted({*plan.emergency, *policy.protected}),
+        "answers": DEFAULT_ANSWERS | policy.answers.model_dump(exclude_none=True),
+        "lists": {name: {"entries": list(numbers.entries)} for name, numbers in policy.lists.items()},
+        "schedules": {name: schedule.model_dump(by_alias=True) for name, schedule in policy.schedules.items()},
+        "rules": [_rule(rule, rule_ids[rule.name]) for rule in policy.rules],
+    }
+
+
+def canonical_bytes(document: Mapping[str, Any]) -> bytes:
+    """UTF-8 JSON, keys sorted, no spaces: equal documents are equal bytes."""
+    return json.dumps(document, sort_keys=True, separators=(",", ":"), ensure_ascii=False).encode()
+
+
+def document_hash(document: bytes) -> str:
+    """SHA-256 in hexadecimal: what edges compare."""
+    return hashlib.sha256(document).hexdigest()
+
+
+def compile_document(document: bytes, rule_names: Sequence[str] = ()) -> CompiledPolicy:
+    """Compile as an edge would. InvalidInputError names the rule and field that the compiler refused."""
+    from ringfence._native import Policy as CompiledPolicy
+    from ringfence._native import PolicyError
+
+    try:
+        return CompiledPolicy(document)
+    except PolicyError as error:
+        message = _with_rule_name(str(error), rule_names)
+        raise InvalidInputError(message, code="invalid.policy", detail={"faults": [message]}) from None
+
+
+def _site(plan: DialPlan, site: Site) -> dict[str, Any]:
+    return {
+        "country": plan.country,
+        "country_code": plan.country_code,
+        "national_prefix": plan.national_prefix,
+        "international_prefixes": list(plan.international_prefixes),
+        "national_lengths": list(plan.national_lengths),
+        "local_prefix": "",
+        "local_lengths": [],
+        "extension_lengths": [],
+        "own_ranges": list(site.own_ranges),
+    }
+
+
+def _rule(rule: Rule, rule_id: int) -> dict[str, Any]:
+    return {
+        "id": rule_id,
+        "name": rule.name,
+        "mode": rule.mode,
+        "direction": rule.direction,
+        "sources": list(rule.sources),
+        "destinations": list(rule.destinations),
+        "action": rule.action,
+        "target": rule.target,
+        "schedule": rule.schedule,
+        "rate": rule.rate.model_dump() if rule.rate else None,
+    }
+
+
+def _with_rule_name(message: str, rule_names: Sequence[str]) -> str:
+    """`rules[3].sources[0]: …` → `rule 'premium': sources[0]: …`."""
+    match = re.match(r"rules\[(\d+)\](?:\.|: )", message)
+    if match and int(match[1]) < len(rule_names):
+        return f"rule {rule_names[int(match[1])]!r}: {message[match.end() :]}"
+    return message

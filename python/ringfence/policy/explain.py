@@ -1,0 +1,67 @@
+"""Why a call would be decided as it would: asked of the very engine that decides on the wire."""
+
+from __future__ import annotations
+
+import json
+import threading
+from collections import OrderedDict
+from datetime import datetime
+from typing import TYPE_CHECKING, Any
+
+from psycopg import Connection
+
+from ringfence.errors import InvalidInputError
+from ringfence.numbering.dial_plan import Site
+from ringfence.policy import versions
+from ringfence.policy.compile import build_document, canonical_bytes, compile_document
+from ringfence.policy.rules import Policy
+
+if TYPE_CHECKING:
+    from ringfence._native import Policy as CompiledPolicy
+
+_KEPT = 4
+MAX_NUMBER_LENGTH = 256
+_compiled: OrderedDict[str, CompiledPolicy] = OrderedDict()
+_compiled_lock = threading.Lock()
+
+
+def explain_call(
+    connection: Connection, site: Site, source: str | None, destination: str, now: datetime, version: int | None = None
+) -> dict[str, Any]:
+    """Decision, normalised numbers, direction and a verdict on every rule (docs/contracts.md 4).
+
+    `version` None: what is installed; with nothing installed the reason is `no_policy` and the edge's fail mode acts.
+    """
+    for field, number in (("source", source), ("destination", destination)):
+        if number is not None and not 0 < len(number) <= MAX_NUMBER_LENGTH:
+            raise InvalidInputError(f"{field}: has {len(number)} characters; expected 1 to {MAX_NUMBER_LENGTH}")
+    installed = versions.installed_everywhere(connection)
+    wanted = installed.version if version is None else version
+    if wanted == versions.UNINSTALLED.version:
+        engine = compile_document(canonical_bytes(build_document(Policy(), site, 0, {})))
+        return _explained(engine, source, destination, now) | {"reason": "no_policy"}
+    summary = versions.read_version(connection, wanted)
+    return _explained(_engine(connection, summary), source, destination, now)
+
+
+def _explained(engine: CompiledPolicy, source: str | None, destination: str, now: datetime) -> dict[str, Any]:
+    try:
+        answer: dict[str, Any] = json.loads(engine.explain(source, destination, int(now.timestamp() * 1_000_000)))
+    except ValueError as error:
+        raise InvalidInputError(f"number: {error}") from None
+    return answer
+
+
+def _engine(connection: Connection, version: versions.Version) -> CompiledPolicy:
+    """A version's compiled policy; the last few stay, since a large one takes its time."""
+    with _compiled_lock:
+        engine = _compiled.get(version.hash)
+        if engine is not None:
+            _compiled.move_to_end(version.hash)
+            return engine
+    engine = compile_document(versions.read_document(connection, version.version))
+    with _compiled_lock:
+        _compiled[version.hash] = engine
+        while len(_compiled) > _KEPT:
+            _compiled.popitem(last=False)
+    return engine

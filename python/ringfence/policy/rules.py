@@ -1,0 +1,254 @@
+"""The policy as an operator writes it, in YAML or JSON: read, checked, and every fault named.
+
+```yaml
+rules:
+  - name: premium                      # stays the rule's identity for life
+    destinations: ["+1900*", "list:bad"]
+    action: terminate
+lists:
+  bad: ["+12105550100", "+12105550110-+12105550119"]
+```
+What is checked here is what needs no compiler: fields, words, references. Whether a pattern is one, the Rust
+compiler says (`compile`), which is the same that runs on the wire. Fields: docs/contracts.md 4.
+"""
+
+from __future__ import annotations
+
+import re
+from typing import Annotated, Any, Literal
+from zoneinfo import ZoneInfo, ZoneInfoNotFoundError
+
+import yaml
+from pydantic import (
+    BaseModel,
+    BeforeValidator,
+    ConfigDict,
+    Field,
+    StringConstraints,
+    ValidationError,
+    field_validator,
+    model_validator,
+)
+from pydantic_core import ErrorDetails
+
+from ringfence.errors import InvalidInputError
+
+MAX_RULES = 10_000
+MAX_MATCHERS = 100_000  # of one rule; more belongs into a list
+MAX_LIST_ENTRIES = 5_000_000
+
+Name = Annotated[str, StringConstraints(pattern=r"^[A-Za-z0-9][A-Za-z0-9 ._-]{0,63}$")]
+Note = Annotated[str, StringConstraints(max_length=1000)]
+Day = Literal["mon", "tue", "wed", "thu", "fri", "sat", "sun"]
+TimeOfDay = Annotated[str, StringConstraints(pattern=r"^([01][0-9]|2[0-3]):[0-5][0-9]$|^24:00$")]
+
+
+def _only_text(value: object) -> object:
+    # YAML reads an unquoted +19005550100 as an integer and loses what the author meant.
+    if isinstance(value, int | float) and not isinstance(value, bool):
+        raise ValueError(f'must be quoted: "+{value}"' if isinstance(value, int) else "must be quoted text")
+    return value
+
+
+Matcher = Annotated[str, BeforeValidator(_only_text), StringConstraints(min_length=1, max_length=128)]
+Number = Annotated[str, BeforeValidator(_only_text), StringConstraints(pattern=r"^\+[1-9][0-9]{1,14}$")]
+
+
+class _Part(BaseModel):
+    model_config = ConfigDict(extra="forbid", frozen=True, populate_by_name=True)
+
+
+class Rate(_Part):
+    """Matches only above `limit` calls in `window_s` seconds of the same key."""
+
+    limit: int = Field(ge=1, le=1_000_000)
+    window_s: int = Field(ge=1, le=86_400)
+    key: Literal["source", "destination", "pair"]
+
+
+class Schedule(_Part):
+    """When a rule is in force: days and times of day in a zone; `to` before `from` runs past midnight."""
+
+    zone: str
+    days: tuple[Day, ...] = Field(("mon", "tue", "wed", "thu", "fri", "sat", "sun"), min_length=1)
+    start: TimeOfDay = Field("00:00", alias="from")
+    end: TimeOfDay = Field("24:00", alias="to")
+
+    @field_validator("zone")
+    @classmethod
+    def _known_zone(cls, value: str) -> str:
+        try:
+            ZoneInfo(value)
+        except (ZoneInfoNotFoundError, ValueError, OSError):
+            raise ValueError(f"{value!r} is not a time zone; expected a name such as 'America/Chicago'") from None
+        return value
+
+
+class NumberList(_Part):
+    """A named list of patterns. A bare YAML sequence is its entries."""
+
+    entries: tuple[Matcher, ...] = Field((), max_length=MAX_LIST_ENTRIES)
+    note: Note = ""
+
+    @model_validator(mode="before")
+    @classmethod
+    def _bare_sequence(cls, value: Any) -> Any:
+        return {"entries": value} if isinstance(value, list | tuple) else value
+
+
+class Answers(_Part):
+    """How each action is written to the SBC; unset ones take the safe common form."""
+
+    allow: str | None = Field(None, max_length=255)
+    terminate: str | None = Field(None, max_length=255)
+    redirect: str | None = Field(None, max_length=255)
+    service: str | None = Field(None, max_length=64)
+    host: str | None = Field(None, max_length=253)
+
+
+class Rule(_Part):
+    """One rule. Empty sources or destinations match any."""
+
+    name: Name
+    mode: Literal["enforce", "monitor", "off"] = "enforce"
+    direction: Literal["any", "inbound", "outbound", "internal"] = "any"
+    sources: tuple[Matcher, ...] = Field((), max_length=MAX_MATCHERS)
+    destinations: tuple[Matcher, ...] = Field((), max_length=MAX_MATCHERS)
+    action: Literal["allow", "terminate", "redirect"]
+    target: Number | None = None
+    schedule: str | None = None
+    rate: Rate | None = None
+    track: Literal["log", "alert"] = "log"
+    note: Note = ""
+
+    @model_validator(mode="after")
+    def _target_of_redirect(self) -> Rule:
+        if self.action == "redirect" and self.target is None:
+            raise ValueError('target: is missing; a redirect needs one, such as "+12105550199"')
+        if self.action != "redirect" and self.target is not None:
+            raise ValueError(f"target: is for redirect only, the action is {self.action}; remove it")
+        return self
+
+
+class Policy(_Part):
+    """The whole of it. `protected` adds to the emergency numbers of the site's country."""
+
+    rules: tuple[Rule, ...] = Field((), max_length=MAX_RULES)
+    lists: dict[Name, NumberList] = Field(default_factory=dict)
+    schedules: dict[Name, Schedule] = Field(default_factory=dict)
+    protected: tuple[
+        Annotated[str, BeforeValidator(_only_text), StringConstraints(pattern=r"^\+?[0-9]{2,15}$")], ...
+    ] = ()
+    answers: Answers = Answers()
+
+    @model_validator(mode="after")
+    def _references(self) -> Policy:
+        seen: set[str] = set()
+        for rule in self.rules:
+            if rule.name in seen:
+                raise ValueError(f"rule {rule.name!r}: name: is taken by an earlier rule; names are unique")
+            seen.add(rule.name)
+            if rule.schedule is not None and rule.schedule not in self.schedules:
+                raise ValueError(f"rule {rule.name!r}: schedule: {rule.schedule!r} is not defined under schedules")
+            for field in ("sources", "destinations"):
+                self._check_lists(rule, field, getattr(rule, field))
+        return self
+
+    def _check_lists(self, rule: Rule, field: str, matchers: tuple[str, ...]) -> None:
+        for index, matcher in enumerate(matchers):
+            if matcher.startswith("list:") and matcher.removeprefix("list:") not in self.lists:
+                raise ValueError(f"rule {rule.name!r}: {field}[{index}]: {matcher!r} is not defined under lists")
+
+    def as_source(self) -> dict[str, Any]:
+        """The policy as it is stored and shown: what the author wrote, without defaults."""
+        return self.model_dump(mode="json", by_alias=True, exclude_defaults=True)
+
+
+def parse_policy(text: bytes) -> Policy:
+    """Read YAML (or JSON, which is YAML) as an operator writes it. InvalidInputError names rule and field."""
+    try:
+        tree = yaml.load(text, Loader=_Loader)  # noqa: S506 - a SafeLoader
+    except yaml.MarkedYAMLError as error:
+        mark = error.problem_mark
+        where = f"line {mark.line + 1}, column {mark.column + 1}: " if mark else ""
+        raise _invalid(f"not YAML: {where}{error.problem or error.context}") from None
+    except (yaml.YAMLError, UnicodeDecodeError, ValueError, RecursionError) as error:
+        raise _invalid(f"not YAML: {str(error).splitlines()[0]}") from None
+    return policy_from(tree)
+
+
+def policy_from(tree: object) -> Policy:
+    """Check a tree of plain values. InvalidInputError names rule and field."""
+    if not isinstance(tree, dict):
+        raise _invalid("expected a mapping with rules, lists, schedules; an empty policy is `rules: []`")
+    try:
+        return Policy.model_validate(tree)
+    except ValidationError as error:
+        faults = [_fault(details, tree) for details in error.errors(include_url=False)]
+        more = f" (and {len(faults) - 1} more)" if len(faults) > 1 else ""
+        raise _invalid(faults[0] + more, faults) from None
+
+
+def render_policy(source: dict[str, Any]) -> str:
+    """A stored policy as YAML that `parse_policy` reads to the same policy."""
+    return yaml.safe_dump(source, sort_keys=False, allow_unicode=True, width=110)
+
+
+class _Loader(getattr(yaml, "CSafeLoader", yaml.SafeLoader)):  # type: ignore[misc]
+    """Safe YAML without aliases (a few lines of them can unfold to gigabytes) and without repeated keys."""
+
+    def compose_node(self, parent: Any, index: Any) -> Any:
+        if self.check_event(yaml.AliasEvent):
+            event = self.peek_event()
+            raise yaml.composer.ComposerError(None, None, "aliases are not allowed", event.start_mark)
+        return super().compose_node(parent, index)
+
+    def construct_mapping(self, node: Any, deep: bool = False) -> Any:
+        keys: set[str] = set()
+        for key, _ in node.value:
+            if key.value in keys:
+                raise yaml.constructor.ConstructorError(None, None, f"{key.value!r} stands twice", key.start_mark)
+            keys.add(key.value)
+        return super().construct_mapping(node, deep)
+
+
+def _fault(details: ErrorDetails, tree: dict[Any, Any]) -> str:
+    """One line: where, what was wrong, what would be right."""
+    where, loc = "", list(details["loc"])
+    if len(loc) >= 2 and loc[0] == "rules" and isinstance(loc[1], int):
+        rule = tree["rules"][loc[1]]
+        name = rule.get("name") if isinstance(rule, dict) else None
+        where, loc = f"rule {name!r}: " if isinstance(name, str) else f"rule {loc[1] + 1}: ", loc[2:]
+    path = re.sub(r"\.\[", "[", ".".join(f"[{part}]" if isinstance(part, int) else str(part) for part in loc))
+    if details["type"] == "value_error":
+        message = str(details["ctx"]["error"])
+    elif details["type"] == "extra_forbidden":
+        message = "no such field"
+    elif details["type"] == "missing":
+        message = "is missing"
+    else:
+        message = f"{_expected(path, details)}, got {_shortened(details['input'])}"
+    return f"{where}{path}: {message}" if path else f"{where}{message}"
+
+
+def _expected(path: str, details: ErrorDetails) -> str:
+    if details["type"] == "string_pattern_mismatch":
+        field = path.rsplit(".", 1)[-1]
+        for words, expected in (
+            (("target",), 'must be a number such as "+12105550199"'),
+            (("from", "to"), 'must be a time such as "08:00"'),
+            (("protected",), 'must be a number such as "911"'),
+        ):
+            if field.split("[")[0] in words:
+                return expected
+        return "must be a name of 1 to 64 letters, digits, spaces, '.', '_' or '-'"
+    return details["msg"][0].lower() + details["msg"][1:].replace("Input ", "")
+
+
+def _shortened(value: object) -> str:
+    text = repr(value)
+    return text if len(text) <= 60 else f"{text[:57]}..."
+
+
+def _invalid(message: str, faults: list[str] | None = None) -> InvalidInputError:
+    return InvalidInputError(message, code="invalid.policy", detail={"faults": faults or [message]})
