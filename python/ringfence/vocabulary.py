@@ -19,6 +19,14 @@ class _Word(IntEnum):
         """The member for a word; KeyError when there is none."""
         return cls[word.upper()]
 
+    @classmethod
+    def word_of(cls, number: int) -> str:
+        """The word for a stored number; the number itself when a newer release wrote one that has no word here."""
+        try:
+            return cls(number).word
+        except ValueError:
+            return str(number)
+
 
 class Dataset(_Word):
     """What a row is about."""

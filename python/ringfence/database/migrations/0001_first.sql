@@ -82,7 +82,6 @@ CREATE TABLE policy_rule (
 CREATE TABLE policy_version (
     version     integer PRIMARY KEY,
     hash        text NOT NULL,                      -- SHA-256 of document, hex
-    content_hash text NOT NULL UNIQUE,              -- of what it says, whatever its number: no two versions say the same
     document    bytea NOT NULL,                     -- exactly the bytes that edges compile
     source      jsonb NOT NULL,                     -- the policy as its author wrote it
     message     text NOT NULL DEFAULT '',
@@ -115,6 +114,7 @@ CREATE TABLE enum_event (
     destination         bigint NOT NULL,
     target              bigint NOT NULL,
     sequence            bigint NOT NULL,
+    reported_time       timestamptz,                -- what the device said, where that could not be believed
     stream_id           integer NOT NULL,
     rule_id             integer NOT NULL,           -- 0: none
     policy_version      integer NOT NULL,
@@ -135,7 +135,9 @@ CREATE TABLE enum_event (
     monitored           integer[]
 ) PARTITION BY RANGE (time);
 
-CREATE INDEX enum_event_time ON enum_event USING brin (time);
+-- BRIN: next to free for ingest; summarised as pages fill, else queries would read everything since the last vacuum.
+CREATE INDEX enum_event_time ON enum_event USING brin (time) WITH (autosummarize = on);
+CREATE INDEX enum_event_arrival ON enum_event USING brin (stream_id, sequence) WITH (autosummarize = on);
 CREATE INDEX enum_event_source ON enum_event (source, time);
 CREATE INDEX enum_event_destination ON enum_event (destination, time);
 

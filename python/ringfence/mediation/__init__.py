@@ -1,1 +1,0 @@
-"""The mediation: one process of API, console, distribution and ingest before one database."""

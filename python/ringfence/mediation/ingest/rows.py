@@ -1,0 +1,122 @@
+"""A batch of events → rows as the table stores them, and their counts per minute. Pure; the second stage of ingest.
+
+Columnar throughout: no Python object is made for an event.
+
+Time. A device's clock may be wrong by decades (no battery, a step of NTP). Such an event is kept, but may not decide
+which day partition it goes to, else one bad clock creates partitions for centuries or hides calls from every view. An
+event whose time lies outside `database.partitions.bounds` is filed under the time of its receipt, and what the device
+said stands in `reported_time`; for all others `reported_time` is NULL.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from datetime import UTC, date, datetime
+from typing import Any, TypeAlias
+
+import pyarrow as pa
+import pyarrow.compute as pc
+
+from ringfence.mediation.ingest.schema import TIME, EventSchema
+
+# What PostgreSQL and Python can both hold; a device that reports a time beyond is taken to mean the limit.
+_EARLIEST = pa.scalar(datetime(1, 1, 1, tzinfo=UTC), TIME)
+_LATEST = pa.scalar(datetime(9999, 12, 31, tzinfo=UTC), TIME)
+
+_MINUTE_US = 60_000_000
+
+Column: TypeAlias = "pa.Array[Any]"
+
+# pyarrow's stubs know fewer argument types than its functions take.
+compute: Any = pc
+
+
+@dataclass(frozen=True)
+class MinuteCounts:
+    """Calls per minute and action: three columns of one length, ordered by minute, then action."""
+
+    minutes: list[datetime]
+    actions: list[int]
+    calls: list[int]
+
+
+def stored_rows(
+    events: pa.RecordBatch, schema: EventSchema, device_id: int, now: datetime, believed: tuple[datetime, datetime]
+) -> pa.RecordBatch:
+    """The table's columns for a device's events, all but `stream_id`.
+
+    `now` is the time of receipt, `believed` the first and last time that is taken from the device.
+    """
+    columns = {name: events.column(name) for name in schema.arrow.names}
+    columns["time"], columns["reported_time"] = _file_under(columns["time"], now, believed)
+    for side in ("source", "destination"):
+        columns[f"{side}_raw"] = _raw_beyond_number(columns[f"{side}_raw"], columns[side])
+    columns["monitored"] = _null_if_empty(columns["monitored"])
+    columns["device_id"] = pa.repeat(pa.scalar(device_id, pa.int16()), events.num_rows)
+    return pa.RecordBatch.from_pydict(columns)
+
+
+def of_stream(rows: pa.RecordBatch, stream_id: int) -> pa.RecordBatch:
+    """The rows with the database's id of their stream."""
+    return rows.append_column("stream_id", pa.repeat(pa.scalar(stream_id, pa.int32()), rows.num_rows))
+
+
+def days_of(rows: pa.RecordBatch) -> list[date]:
+    """The UTC days that the rows fall on, ascending."""
+    days: Column = compute.unique(compute.cast(compute.floor_temporal(rows.column("time"), unit="day"), pa.date32()))
+    return sorted(day for day in days.to_pylist() if day is not None)
+
+
+def count_minutes(rows: pa.RecordBatch) -> MinuteCounts:
+    """Calls per UTC minute and action."""
+    time = rows.column("time").cast(pa.int64())
+    # Times are after 1970 here (`_file_under`), so division rounds down.
+    minute = compute.multiply(compute.divide(time, _MINUTE_US), _MINUTE_US).cast(TIME)
+    counted = (
+        pa.table({"minute": minute, "action": rows.column("action")})
+        .group_by(["minute", "action"])
+        .aggregate([([], "count_all")])
+        .sort_by([("minute", "ascending"), ("action", "ascending")])
+    )
+    columns: dict[str, list[Any]] = counted.to_pydict()
+    return MinuteCounts(columns["minute"], columns["action"], columns["count_all"])
+
+
+def arrow_stream(rows: pa.RecordBatch) -> bytes:
+    """The rows as an Arrow IPC stream, for `arrow_to_copy`."""
+    sink = pa.BufferOutputStream()
+    with pa.ipc.new_stream(sink, rows.schema) as writer:
+        writer.write_batch(rows)
+    return bytes(sink.getvalue().to_pybytes())
+
+
+def _file_under(time: Column, now: datetime, believed: tuple[datetime, datetime]) -> tuple[Column, Column]:
+    """(time that files the row, reported time where it differs)."""
+    first, last = (pa.scalar(edge, TIME) for edge in believed)
+    is_believed = compute.and_(compute.greater_equal(time, first), compute.less_equal(time, last))
+    if compute.all(is_believed, min_count=0).as_py():
+        return time, pa.nulls(len(time), TIME)
+    reported = compute.if_else(compute.less(time, _EARLIEST), _EARLIEST, time)
+    reported = compute.if_else(compute.greater(time, _LATEST), _LATEST, reported)
+    filed = compute.if_else(is_believed, time, pa.scalar(now, TIME))
+    return filed, compute.if_else(is_believed, pa.scalar(None, TIME), reported)
+
+
+def _raw_beyond_number(raw: Column, number: Column) -> Column:
+    """`raw`, NULL where it is empty or merely the number's digits, with or without a plus."""
+    digits = number.cast(pa.utf8())
+    international = compute.binary_join_element_wise("+", digits, "")
+    says_no_more = compute.or_(
+        compute.equal(raw, ""),
+        compute.and_(
+            compute.not_equal(number, 0), compute.or_(compute.equal(raw, digits), compute.equal(raw, international))
+        ),
+    )
+    kept: Column = compute.if_else(says_no_more, pa.scalar(None, pa.utf8()), raw)
+    return kept
+
+
+def _null_if_empty(lists: Column) -> Column:
+    is_empty = compute.equal(compute.list_value_length(lists), 0)
+    kept: Column = compute.if_else(is_empty, pa.scalar(None, lists.type), lists)
+    return kept

@@ -1,0 +1,189 @@
+"""Checked events → the database, exactly once. The last stage of ingest and its only SQL.
+
+One transaction per upload:
+
+    lock the stream's row ─► trim what is known ─► COPY rows ─► add minute counts ─► advance last_sequence ─► COMMIT
+
+Exactly once, because the stream's `last_sequence` commits together with the rows that it covers, and because the row
+lock lets only one upload of a stream pass at a time, whichever mediation it came to:
+
+* The same batch again, or one that overlaps: trimmed to what is new; the answer names the last sequence held.
+* A batch beyond the next sequence: 409 with the last sequence held; the edge sends from there.
+* The connection, the mediation or PostgreSQL dies before COMMIT: nothing of the upload is there; the edge repeats it.
+* They die after COMMIT but before the edge heard: the edge sends it again, all of it is trimmed.
+* The database is restored from an old backup: the edge learns the old `last_sequence` and sends the difference.
+
+Counts are added last and in key order: uploads of one device's streams meet on the same counters, and this keeps the
+wait short and free of deadlocks.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from datetime import UTC, date, datetime, time
+from threading import Lock
+from typing import TYPE_CHECKING, Any, TypeAlias
+
+import psycopg
+import pyarrow as pa
+from psycopg import sql
+
+from ringfence._native import arrow_to_copy
+from ringfence.database.partitions import bounds, ensure_between
+from ringfence.errors import ConflictError, InvalidInputError, UnavailableError
+from ringfence.mediation.ingest.batch import Batch, decode_batch
+from ringfence.mediation.ingest.rows import arrow_stream, count_minutes, days_of, of_stream, stored_rows
+from ringfence.mediation.ingest.schema import EventSchema, event_schema
+from ringfence.vocabulary import Dataset
+
+if TYPE_CHECKING:
+    from ringfence.database.connection import Database
+
+# An upload that waits this long for a lock, or whose mediation hangs inside the transaction, gives up.
+LOCK_TIMEOUT_MS = 10_000
+IDLE_TIMEOUT_MS = 30_000
+
+Connection: TypeAlias = psycopg.Connection[tuple[Any, ...]]
+
+_MAX_JOURNAL_ID = (1 << 63) - 1
+_MAX_STREAM = (1 << 15) - 1
+
+_BOUND_WAITS = """
+SELECT set_config('lock_timeout', %(lock)s, true), set_config('idle_in_transaction_session_timeout', %(idle)s, true)
+"""
+
+_LOCK_STREAM = """
+SELECT stream_id, last_sequence FROM device_stream
+WHERE device_id = %(device_id)s AND journal_id = %(journal_id)s AND stream = %(stream)s
+FOR UPDATE
+"""
+
+_ADD_STREAM = """
+INSERT INTO device_stream (device_id, journal_id, stream) VALUES (%(device_id)s, %(journal_id)s, %(stream)s)
+ON CONFLICT DO NOTHING
+"""
+
+_ADD_COUNTS = """
+INSERT INTO call_minute (device_id, dataset, minute, action, calls)
+SELECT %(device_id)s, %(dataset)s, minute, action, calls
+FROM unnest(%(minutes)s::timestamptz[], %(actions)s::smallint[], %(calls)s::bigint[]) AS counted (minute, action, calls)
+ORDER BY minute, action
+ON CONFLICT (device_id, dataset, minute, action) DO UPDATE SET calls = call_minute.calls + excluded.calls
+"""
+
+_ADVANCE = "UPDATE device_stream SET last_sequence = %(last)s WHERE stream_id = %(stream_id)s"
+
+
+class Ingest:
+    """Takes uploads into one database; shared by all threads of a mediation."""
+
+    def __init__(self, database: Database) -> None:
+        self._database = database
+        self._partitions: set[tuple[str, date]] = set()
+        self._lock = Lock()
+
+    def accept(
+        self, device_id: int, dataset: str, journal_id: int, stream: int, body: bytes, now: datetime | None = None
+    ) -> int:
+        """Store what is new in an upload; the stream's last committed sequence.
+
+        InvalidInputError: malformed, nothing stored. ConflictError `gap`: `detail.received` says from where to send.
+        UnavailableError: the database is away or busy; the same upload may be sent again.
+        """
+        schema = event_schema(dataset)
+        if not (0 <= journal_id <= _MAX_JOURNAL_ID and 0 <= stream <= _MAX_STREAM):
+            raise InvalidInputError(f"journal_id must be at most {_MAX_JOURNAL_ID}, stream at most {_MAX_STREAM}")
+        batch = decode_batch(body, schema)
+        upload = _Upload(schema, device_id, journal_id, stream, batch, now or datetime.now(UTC))
+        try:
+            return self._store(upload)
+        except psycopg.errors.CheckViolation:
+            # A day partition was dropped since it was last seen here.
+            with self._lock:
+                self._partitions.clear()
+            return self._store(upload)
+        except (psycopg.OperationalError, psycopg.errors.IdleInTransactionSessionTimeout) as error:
+            # Waited too long for a lock, disk full …: what `Database` does not count as "away".
+            raise UnavailableError(f"database: {str(error).splitlines()[0]}") from error
+
+    def _store(self, upload: _Upload) -> int:
+        self._ensure_partitions(upload)
+        with self._database.connection() as connection:
+            return upload.store(connection)
+
+    def _ensure_partitions(self, upload: _Upload) -> None:
+        """In a transaction of their own: uploads that need the same new day wait for each other only this long."""
+        table = upload.schema.table
+        with self._lock:
+            missing = [day for day in upload.days if (table, day) not in self._partitions]
+        if not missing:
+            return
+        with self._database.connection() as connection:
+            for day in missing:
+                # Day by day, not from first to last: a late event must not make partitions for all days up to now.
+                oldest, newest = bounds(upload.now)
+                moment = min(max(datetime.combine(day, time(12), UTC), oldest), newest)
+                ensure_between(connection, table, moment, moment, upload.now)
+        with self._lock:
+            self._partitions.update((table, day) for day in missing)
+
+
+class _Upload:
+    """One batch on its way into the database."""
+
+    def __init__(
+        self, schema: EventSchema, device_id: int, journal_id: int, stream: int, batch: Batch, now: datetime
+    ) -> None:
+        self.schema = schema
+        self.key = {"device_id": device_id, "journal_id": journal_id, "stream": stream}
+        self.device_id = device_id
+        self.first = batch.first
+        self.last = batch.last
+        self.now = now
+        self.rows = stored_rows(batch.events, schema, device_id, now, believed=bounds(now))
+        self.days = days_of(self.rows)
+
+    def store(self, connection: Connection) -> int:
+        """Run the transaction's statements; the caller commits."""
+        connection.execute(_BOUND_WAITS, {"lock": str(LOCK_TIMEOUT_MS), "idle": str(IDLE_TIMEOUT_MS)})
+        stream_id, known = self._lock_stream(connection)
+        if self.first > known + 1:
+            raise ConflictError(
+                f"sequence: batch begins at {self.first}, {known} is the last one held: send from {known + 1}",
+                code="gap",
+                detail={"received": known},
+            )
+        if self.last <= known:
+            return known
+        fresh = of_stream(self.rows.slice(known + 1 - self.first), stream_id)
+        self._copy(connection, fresh)
+        self._add_counts(connection, fresh)
+        connection.execute(_ADVANCE, {"last": self.last, "stream_id": stream_id})
+        return self.last
+
+    def _lock_stream(self, connection: Connection) -> tuple[int, int]:
+        row = connection.execute(_LOCK_STREAM, self.key).fetchone()
+        if row is None:
+            connection.execute(_ADD_STREAM, self.key)
+            row = connection.execute(_LOCK_STREAM, self.key).fetchone()
+        if row is None:
+            raise UnavailableError("database: the device's stream vanished while it was read")
+        return int(row[0]), int(row[1])
+
+    def _copy(self, connection: Connection, rows: pa.RecordBatch) -> None:
+        statement = sql.SQL("COPY {} ({}) FROM STDIN (FORMAT binary)").format(
+            sql.Identifier(self.schema.table), sql.SQL(", ").join(map(sql.Identifier, rows.schema.names))
+        )
+        with connection.cursor() as cursor, cursor.copy(statement) as copy:
+            copy.write(arrow_to_copy(arrow_stream(rows)))
+
+    def _add_counts(self, connection: Connection, rows: pa.RecordBatch) -> None:
+        counts = count_minutes(rows)
+        values: Mapping[str, object] = {
+            "device_id": self.device_id,
+            "dataset": int(Dataset(self.schema.dataset)),
+            "minutes": counts.minutes,
+            "actions": counts.actions,
+            "calls": counts.calls,
+        }
+        connection.execute(_ADD_COUNTS, values)
