@@ -1,1 +1,1 @@
-"""Telephone numbering: the dial plan of a site, its own ranges, the numbers it must always reach."""
+"""Numbers as people and standards write them."""

@@ -1,0 +1,311 @@
+"""Single calls, newest first: the call log, and the rows behind every chart.
+
+Order and paging are by (time, stream, sequence) descending. Rows have no index in that order (a BRIN index on time
+costs ingest nothing, a B-tree would), so a page is searched for in growing periods back from its upper end: the newest
+second, the eight before it, … until the page is full. The work is bounded by what the page needs, not by what a day
+holds.
+"""
+
+from __future__ import annotations
+
+import base64
+import binascii
+from collections.abc import Iterator
+from dataclasses import dataclass
+from datetime import UTC, datetime, timedelta
+from typing import Any
+
+import psycopg
+from psycopg.rows import dict_row
+
+from ringfence.analytics.buckets import QUERY_TIMEOUT_S, time_limit
+from ringfence.analytics.words import number_text
+from ringfence.errors import InvalidInputError
+from ringfence.vocabulary import Action, Dataset, Direction, Reason
+
+MAX_LIMIT = 10_000
+
+# First period searched, and by how much each following one is longer; the last has no lower end.
+_FIRST_PERIOD = timedelta(seconds=1)
+_GROWTH = 8
+_LONGEST_PERIOD = timedelta(days=400)
+
+
+@dataclass(frozen=True)
+class Cursor:
+    """A place between two calls: the page before ended with this one."""
+
+    time: datetime
+    stream: int
+    sequence: int
+
+    def __str__(self) -> str:
+        microseconds = (self.time - _EPOCH) // timedelta(microseconds=1)
+        return base64.urlsafe_b64encode(f"{microseconds}.{self.stream}.{self.sequence}".encode()).decode().rstrip("=")
+
+    @classmethod
+    def parse(cls, text: str) -> Cursor:
+        """The cursor that `str` wrote; InvalidInputError for anything else."""
+        try:
+            plain = base64.b64decode(text + "=" * (-len(text) % 4), altchars=b"-_", validate=True).decode("ascii")
+            microseconds, stream, sequence = (int(part) for part in plain.split("."))
+            if not (0 <= stream < 1 << 31 and 0 <= sequence < 1 << 63):
+                raise ValueError("out of range")
+            return cls(_EPOCH + timedelta(microseconds=microseconds), stream, sequence)
+        except (binascii.Error, ValueError, OverflowError):
+            raise InvalidInputError("before: is not a cursor that a page of calls gave") from None
+
+
+_EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
+
+
+@dataclass(frozen=True)
+class CallFilter:
+    """Which calls. None matches all; numbers are E.164 with or without plus, or raw text that is no number."""
+
+    dataset: Dataset = Dataset.ENUM
+    device: str | None = None
+    number: str | None = None
+    source: str | None = None
+    destination: str | None = None
+    action: Action | None = None
+    rule: str | None = None
+    start: datetime | None = None
+    end: datetime | None = None
+    limit: int = 100
+    before: Cursor | None = None
+
+
+@dataclass(frozen=True)
+class Call:
+    """One call as people read it: words, rule names, E.164 with plus or the raw text."""
+
+    time: datetime
+    dataset: str
+    device: str
+    source: str
+    destination: str
+    direction: str
+    action: str
+    rule: str | None
+    reason: str
+    target: str | None
+    policy_version: int
+    latency_us: float
+    peer: str
+    stream: int
+    sequence: int
+    monitored: tuple[str, ...]
+    reported_time: datetime | None
+
+    @property
+    def cursor(self) -> Cursor:
+        """Where the page after this call begins."""
+        return Cursor(self.time, self.stream, self.sequence)
+
+    def as_json(self) -> dict[str, Any]:
+        """Plain values for JSON; `reported_time` only where the device's clock could not be believed."""
+        values = {
+            "time": self.time.isoformat(timespec="microseconds"),
+            "dataset": self.dataset,
+            "device": self.device,
+            "source": self.source,
+            "destination": self.destination,
+            "direction": self.direction,
+            "action": self.action,
+            "rule": self.rule,
+            "policy_version": self.policy_version,
+            "reason": self.reason,
+            "target": self.target,
+            "latency_us": self.latency_us,
+            "peer": self.peer,
+            "stream": self.stream,
+            "sequence": self.sequence,
+            "monitored": list(self.monitored),
+        }
+        if self.reported_time is not None:
+            values["reported_time"] = self.reported_time.isoformat(timespec="microseconds")
+        return values
+
+
+# Names are looked up for the page's rows only.
+_PAGE = """
+SELECT page.*, device.name AS device, policy_rule.name AS rule,
+       ARRAY(SELECT coalesce(r.name, '#' || m.id) FROM unnest(page.monitored) WITH ORDINALITY AS m (id, place)
+             LEFT JOIN policy_rule AS r ON r.rule_id = m.id ORDER BY m.place) AS monitored_names
+FROM (
+    SELECT * FROM enum_event WHERE {conditions}
+    ORDER BY {order} LIMIT %(limit)s
+) AS page
+LEFT JOIN device USING (device_id)
+LEFT JOIN policy_rule USING (rule_id)
+ORDER BY {order}
+"""
+_NEWEST_FIRST = "time DESC, stream_id DESC, sequence DESC"
+_AS_ARRIVED = "stream_id, sequence"
+
+_ADVANCED = """
+SELECT stream_id, last_sequence FROM device_stream
+WHERE %(device)s::text IS NULL OR device_id = (SELECT device_id FROM device WHERE name = %(device)s)
+ORDER BY stream_id
+"""
+
+
+def find_calls(
+    connection: psycopg.Connection,
+    wanted: CallFilter,
+    *,
+    now: datetime | None = None,
+    timeout_s: float = QUERY_TIMEOUT_S,
+) -> list[Call]:
+    """The newest calls that match, at most `limit`; the next page is `before` the last one's cursor.
+
+    InvalidInputError for a bad filter, UnavailableError when the search times out.
+    """
+    conditions, values = _conditions(wanted)
+    if wanted.dataset is not Dataset.ENUM:
+        return []
+    upper = min(edge for edge in (now or datetime.now(UTC), wanted.end, wanted.before and wanted.before.time) if edge)
+    calls: list[Call] = []
+    with time_limit(connection, timeout_s):
+        for since, until in _periods(upper, wanted.start):
+            period = {"since": since, "until": until, "limit": wanted.limit - len(calls)}
+            limits = ["time >= %(since)s"] if since else []
+            limits += ["time < %(until)s"] if until else []
+            calls += _fetch(connection, [*conditions, *limits], values | period, _NEWEST_FIRST)
+            if len(calls) >= wanted.limit:
+                break
+    return calls
+
+
+def follow_calls(
+    connection: psycopg.Connection,
+    wanted: CallFilter,
+    position: dict[int, int] | None,
+    *,
+    timeout_s: float = QUERY_TIMEOUT_S,
+) -> tuple[list[Call], dict[int, int]]:
+    """Calls that arrived since `position`, in order of arrival, and the new position; None begins now, with no calls.
+
+    A position is the last sequence seen of each stream, so a call that an edge delivers late is not missed as long as
+    its own time is not before `wanted.start`. At most `limit` calls of each stream at once.
+    """
+    conditions, values = _conditions(wanted)
+    with time_limit(connection, timeout_s):
+        advanced = {row[0]: row[1] for row in connection.execute(_ADVANCED, {"device": wanted.device})}
+        if position is None:
+            return [], advanced
+        calls: list[Call] = []
+        for stream, last in advanced.items():
+            seen = position.get(stream, 0)
+            if last <= seen:
+                continue
+            # The position advances over what the filter hides, unless the page is full.
+            span = {"stream_id": stream, "seen": seen, "last": last, "limit": wanted.limit}
+            of_stream = "stream_id = %(stream_id)s AND sequence > %(seen)s AND sequence <= %(last)s"
+            since = ["time >= %(start)s"] if wanted.start else []
+            fresh = _fetch(connection, [*conditions, of_stream, *since], values | span, _AS_ARRIVED)
+            calls += fresh
+            if len(fresh) == wanted.limit:
+                advanced[stream] = fresh[-1].sequence
+    return sorted(calls, key=lambda call: (call.time, call.stream, call.sequence)), advanced
+
+
+def _periods(upper: datetime, start: datetime | None) -> Iterator[tuple[datetime | None, datetime | None]]:
+    """Periods [since, until) that together cover everything from `start` on; the first has no upper end.
+
+    A device's clock may run a little ahead, so the newest calls may lie after `upper`.
+    """
+    until: datetime | None = None
+    length = _FIRST_PERIOD
+    while start is None or until is None or until > start:
+        if length > _LONGEST_PERIOD:
+            yield start, until
+            return
+        since = upper - length
+        if start is not None and since <= start:
+            yield start, until
+            return
+        yield since, until
+        until = since
+        length *= _GROWTH
+
+
+def _conditions(wanted: CallFilter) -> tuple[list[str], dict[str, Any]]:
+    """SQL conditions (constant text) and their values; periods of time come on top."""
+    if not 1 <= wanted.limit <= MAX_LIMIT:
+        raise InvalidInputError(f"limit: {wanted.limit} must be from 1 to {MAX_LIMIT}")
+    for field in ("start", "end"):
+        moment: datetime | None = getattr(wanted, field)
+        if moment is not None and moment.tzinfo is None:
+            raise InvalidInputError(f"{field}: {moment.isoformat()} has no time zone, must have one")
+    conditions: list[str] = ["true"]
+    values: dict[str, Any] = {"start": wanted.start}
+    if wanted.number is not None:
+        conditions.append(
+            f"({_side('source', 'number', wanted.number, values)}"
+            f" OR {_side('destination', 'number', wanted.number, values)})"
+        )
+    if wanted.source is not None:
+        conditions.append(_side("source", "source", wanted.source, values))
+    if wanted.destination is not None:
+        conditions.append(_side("destination", "destination", wanted.destination, values))
+    for condition, name, value in (
+        ("device_id = (SELECT device_id FROM device WHERE name = %(device)s)", "device", wanted.device),
+        ("action = %(action)s", "action", None if wanted.action is None else int(wanted.action)),
+        ("rule_id = (SELECT rule_id FROM policy_rule WHERE name = %(rule)s)", "rule", wanted.rule),
+        ("time < %(end)s", "end", wanted.end),
+    ):
+        if value is not None:
+            conditions.append(condition)
+            values[name] = value
+    if wanted.before is not None:
+        conditions.append(
+            "time <= %(before_time)s AND (time, stream_id, sequence)"
+            " < (%(before_time)s, %(before_stream)s, %(before_sequence)s)"
+        )
+        values |= {
+            "before_time": wanted.before.time,
+            "before_stream": wanted.before.stream,
+            "before_sequence": wanted.before.sequence,
+        }
+    return conditions, values
+
+
+def _side(column: str, name: str, text: str, values: dict[str, Any]) -> str:
+    """Condition for a number, or for the raw text when `text` is not E.164 digits."""
+    digits = text.removeprefix("+")
+    if digits.isascii() and digits.isdigit() and len(digits) <= 18 and not digits.startswith("0"):
+        values[f"{name}_digits"] = int(digits)
+        values[f"{name}_text"] = text
+        return f"({column} = %({name}_digits)s OR ({column} = 0 AND {column}_raw = %({name}_text)s))"
+    values[f"{name}_text"] = text
+    return f"({column} = 0 AND {column}_raw = %({name}_text)s)"
+
+
+def _fetch(connection: psycopg.Connection, conditions: list[str], values: dict[str, Any], order: str) -> list[Call]:
+    statement = _PAGE.format(conditions=" AND ".join(conditions), order=order)
+    with connection.cursor(row_factory=dict_row) as cursor:
+        return [_call(row) for row in cursor.execute(statement.encode(), values)]
+
+
+def _call(row: dict[str, Any]) -> Call:
+    return Call(
+        time=row["time"].astimezone(UTC),
+        dataset=Dataset.ENUM.word,
+        device=row["device"] or f"#{row['device_id']}",
+        source=number_text(row["source"], row["source_raw"], row["source_class"]),
+        destination=number_text(row["destination"], row["destination_raw"], row["destination_class"]),
+        direction=Direction.word_of(row["direction"]),
+        action=Action.word_of(row["action"]),
+        rule=row["rule"] or (f"#{row['rule_id']}" if row["rule_id"] else None),
+        reason=Reason.word_of(row["reason"]),
+        target=f"+{row['target']}" if row["target"] else None,
+        policy_version=row["policy_version"],
+        latency_us=row["latency_ns"] / 1000,
+        peer=f"[{row['peer']}]:{row['peer_port']}" if ":" in row["peer"] else f"{row['peer']}:{row['peer_port']}",
+        stream=row["stream_id"],
+        sequence=row["sequence"],
+        monitored=tuple(row["monitored_names"]),
+        reported_time=row["reported_time"] and row["reported_time"].astimezone(UTC),
+    )
