@@ -33,21 +33,31 @@ class EnumServer:
         """Close the sockets at once, then flush the journal. Idempotent."""
 
 class Journal:
-    """Reading side of a device's journal."""
+    """Reading side of a device's journal. ValueError: the caller's fault; OSError: the disk's."""
 
     @property
     def journal_id(self) -> int: ...
+    @property
+    def lost(self) -> int:
+        """Events counted as lost since the journal was opened."""
     def streams(self) -> list[tuple[int, int, int, int]]:
         """(stream, first kept sequence, last durable sequence, acknowledged sequence) of each stream."""
     def read(self, stream: int, first: int, max_events: int) -> tuple[int, int, bytes] | None:
-        """(first, last, Arrow IPC stream) of durable events from `first` on; None when there are none."""
+        """(first, last, Arrow IPC stream) of durable events from `first` on; None when there are none.
+
+        A first beyond the one asked for says that what is between is not kept any more, or was damaged.
+        """
     def acknowledge(self, stream: int, sequence: int) -> None:
         """The mediation holds everything up to `sequence` in its committed database."""
     def wait(self, timeout_ms: int) -> bool:
-        """Block until events that were not durable before are durable; False on timeout."""
+        """Block until events that were not durable before are durable; False on timeout and at close."""
+    def take_notices(self) -> list[str]:
+        """What recovery and operation found that a person should know, oldest first; emptied by the call."""
+    def close(self) -> bool:
+        """Flush and stop; whether everything committed is durable. Idempotent."""
 
-def open_journal(folder: str) -> Journal:
-    """Open a journal that no process writes, read-only (tests, recovery)."""
+def open_journal(folder: str, stage: str | None = None) -> Journal:
+    """Open a journal that no process has open and recover what its stage holds (tests, recovery)."""
 
 def arrow_to_copy(stream: bytes) -> bytes:
     """Arrow IPC stream → PostgreSQL binary COPY, column for column (docs/contracts.md 3)."""

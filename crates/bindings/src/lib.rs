@@ -1,7 +1,14 @@
 //! The only crate that names pyo3: exposes the data plane to Python as `ringfence._native`.
+//!
+//! One file for each part; each registers its own names. `python/ringfence/_native.pyi` is the contract.
 use pyo3::prelude::*;
 
+mod copy;
+mod journal;
+
 #[pymodule]
-fn _native(_module: &Bound<'_, PyModule>) -> PyResult<()> {
+fn _native(module: &Bound<'_, PyModule>) -> PyResult<()> {
+    copy::register(module)?;
+    journal::register(module)?;
     Ok(())
 }
