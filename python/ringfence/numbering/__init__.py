@@ -1,1 +1,1 @@
-"""Numbers as people and standards write them."""
+"""Telephone numbering: the dial plan of a site, its own ranges, the numbers it must always reach."""

@@ -82,6 +82,7 @@ CREATE TABLE policy_rule (
 CREATE TABLE policy_version (
     version     integer PRIMARY KEY,
     hash        text NOT NULL,                      -- SHA-256 of document, hex
+    content_hash text NOT NULL UNIQUE,              -- of what it says, whatever its number: no two versions say the same
     document    bytea NOT NULL,                     -- exactly the bytes that edges compile
     source      jsonb NOT NULL,                     -- the policy as its author wrote it
     message     text NOT NULL DEFAULT '',

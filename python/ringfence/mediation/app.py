@@ -1,0 +1,121 @@
+"""The mediation, assembled: API and console on one application around one process, and how it is served.
+
+This is the one module of the domain that knows its faces.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import signal
+import socket
+import threading
+from collections.abc import Callable, Iterator
+from importlib import import_module
+from importlib.util import find_spec
+from pathlib import Path
+
+import structlog
+import uvicorn
+from fastapi import FastAPI
+
+from ringfence.api.application import build_application
+from ringfence.database.connection import Database
+from ringfence.errors import ConfigurationError
+from ringfence.mediation.process import MediationProcess
+from ringfence.settings import Settings
+
+# Answers under way may finish; long polls are sent home at once.
+STOP_WITHIN_S = 3
+log = structlog.get_logger()
+
+
+def create_app(settings: Settings, database: Database) -> FastAPI:
+    """API and console around a migrated database; background tasks run with the application's lifespan."""
+    app = build_application(MediationProcess(settings, database))
+    if find_spec("ringfence.console") and find_spec("ringfence.console.pages"):
+        import_module("ringfence.console.pages").mount(app, database, settings)
+    return app
+
+
+class MediationServer(uvicorn.Server):
+    """Serves the application on sockets that are bound already, and says when it does."""
+
+    def __init__(self, app: FastAPI, sockets: list[socket.socket], on_started: Callable[[], None]) -> None:
+        super().__init__(
+            uvicorn.Config(
+                app,
+                lifespan="on",
+                access_log=False,
+                log_config=None,
+                server_header=False,
+                proxy_headers=False,
+                timeout_graceful_shutdown=STOP_WITHIN_S,
+            )
+        )
+        self._process: MediationProcess = app.state.process
+        self._sockets = sockets
+        self._on_started = on_started
+
+    def serve_until_stopped(self) -> None:
+        """Until SIGTERM or SIGINT, or `should_exit`."""
+        self.run(sockets=self._sockets)
+
+    @contextlib.contextmanager
+    def capture_signals(self) -> Iterator[None]:
+        """Stop on SIGTERM and SIGINT. uvicorn's own would raise them again and skip our tidying up."""
+        if threading.current_thread() is not threading.main_thread():
+            yield
+            return
+        before = {number: signal.signal(number, self.handle_exit) for number in (signal.SIGTERM, signal.SIGINT)}
+        try:
+            yield
+        finally:
+            for number, handler in before.items():
+                signal.signal(number, handler)
+
+    async def startup(self, sockets: list[socket.socket] | None = None) -> None:
+        """Begin to accept, then tell."""
+        await super().startup(sockets)
+        if self.started:
+            self._on_started()
+
+    async def shutdown(self, sockets: list[socket.socket] | None = None) -> None:
+        """Send long polls home, then close what is open."""
+        self._process.stop()
+        await super().shutdown(sockets)
+
+
+def bind(settings: Settings) -> tuple[list[socket.socket], str]:
+    """The listening sockets of the settings, and the URL of the first. ConfigurationError names what is taken."""
+    host, port = settings.api.host, settings.api.port
+    family = socket.AF_INET6 if ":" in host else socket.AF_INET
+    try:
+        tcp = socket.create_server((host, port), family=family, backlog=2048)
+    except OSError as error:
+        raise ConfigurationError(f"api.port: {host}:{port} cannot be listened on: {error.strerror}") from None
+    shown = f"[{host}]" if ":" in host else host
+    sockets = [tcp]
+    if settings.api.socket is not None:
+        try:
+            sockets.append(_bind_unix(settings.api.socket))
+        except OSError as error:
+            tcp.close()
+            message = f"api.socket: {settings.api.socket} cannot be listened on: {error.strerror or error}"
+            raise ConfigurationError(message) from None
+    return sockets, f"http://{shown}:{tcp.getsockname()[1]}"
+
+
+def _bind_unix(path: Path) -> socket.socket:
+    """Listen on a path; a socket that nobody listens on any more is replaced."""
+    path.parent.mkdir(parents=True, exist_ok=True)
+    with contextlib.closing(socket.socket(socket.AF_UNIX, socket.SOCK_STREAM)) as probe:
+        if probe.connect_ex(str(path)) == 0:
+            raise OSError("another process listens on it")
+    if path.is_socket():
+        path.unlink()
+    listener = socket.socket(socket.AF_UNIX, socket.SOCK_STREAM)
+    listener.bind(str(path))
+    # Every caller shows a credential, and the folder above may be closed; the file mode alone keeps nobody out.
+    path.chmod(0o660)
+    listener.listen(2048)
+    return listener

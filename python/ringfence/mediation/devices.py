@@ -1,0 +1,239 @@
+"""Devices: ENUM servers and probes, each with a credential of its own, and what each last said of itself.
+
+A device is registered by a person, who is shown its credential once; the database keeps its SHA-256. A revoked
+device's name may be registered again: it is then the same device, with its history, under a new credential.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Mapping
+from dataclasses import asdict, dataclass, field
+from datetime import UTC, datetime, timedelta
+from typing import Any
+
+from psycopg import Connection
+from psycopg.rows import class_row, dict_row
+from psycopg.types.json import Jsonb
+
+from ringfence.accounts import audit
+from ringfence.accounts.credentials import hash_secret, new_secret
+from ringfence.errors import ConflictError, InvalidInputError, NotFoundError, NotSignedInError
+
+KINDS = ("enum", "probe")
+LIVE_FOR = timedelta(seconds=10)  # five heartbeats at the default interval
+_NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{0,63}")
+
+
+@dataclass(frozen=True)
+class Device:
+    """A registered device."""
+
+    device_id: int
+    name: str
+    kind: str
+    site: str
+
+
+@dataclass(frozen=True)
+class DeviceStatus:
+    """A device and what it last reported. `wanted_version` 0: no policy is installed for it."""
+
+    device_id: int
+    name: str
+    kind: str
+    site: str
+    created_at: datetime
+    last_seen_at: datetime | None
+    address: str | None
+    software: str | None
+    policy_version: int | None
+    policy_hash: str | None
+    wanted_version: int
+    clock_offset_us: int | None
+    is_live: bool
+    report: dict[str, Any]
+
+    @property
+    def is_current(self) -> bool:
+        """Whether it enforces the version that it should."""
+        return (self.policy_version or 0) == self.wanted_version
+
+    def as_json(self) -> dict[str, Any]:
+        """Every field and `is_current`, times as ISO 8601."""
+        values = asdict(self) | {"is_current": self.is_current}
+        return {name: value.isoformat() if isinstance(value, datetime) else value for name, value in values.items()}
+
+
+@dataclass(frozen=True)
+class Heartbeat:
+    """What a device says of itself every few seconds (docs/contracts.md 2)."""
+
+    policy_version: int
+    policy_hash: str
+    now_us: int
+    report: Mapping[str, Any] = field(default_factory=dict)
+
+
+def register_device(connection: Connection, name: str, kind: str, site: str | None, actor: str) -> tuple[Device, str]:
+    """Make a device's credential, shown once. `site` None: the first site. Registered already: ConflictError."""
+    if not _NAME.fullmatch(name):
+        raise InvalidInputError(
+            f"device name: {name!r} is not a name; expected 1 to 64 letters, digits, '.', '_' or '-'",
+            code="invalid.device",
+        )
+    if kind not in KINDS:
+        raise InvalidInputError(
+            f"kind: {kind!r} is not a kind of device; expected enum or probe", code="invalid.device"
+        )
+    site_id, site_name = _site(connection, site)
+    secret = new_secret("rfd_")
+    existing = connection.execute(
+        "SELECT device_id, revoked_at FROM device WHERE name = %s FOR UPDATE", (name,)
+    ).fetchone()
+    if existing is not None and existing[1] is None:
+        raise ConflictError(f"device {name!r} is registered already; revoke it first to give it a new credential")
+    if existing is None:
+        row = connection.execute(
+            "INSERT INTO device (name, kind, site_id, credential_hash) VALUES (%s, %s, %s, %s) RETURNING device_id",
+            (name, kind, site_id, hash_secret(secret)),
+        ).fetchone()
+    else:
+        row = connection.execute(
+            """
+            UPDATE device SET kind = %s, site_id = %s, credential_hash = %s, revoked_at = NULL, last_seen_at = NULL,
+                   policy_version = NULL, policy_hash = NULL, report = '{}'
+            WHERE device_id = %s RETURNING device_id
+            """,
+            (kind, site_id, hash_secret(secret), existing[0]),
+        ).fetchone()
+    assert row is not None  # noqa: S101 - INSERT and UPDATE of a locked row return one
+    audit.record(connection, actor, "device.add", name, {"kind": kind, "site": site_name})
+    return Device(row[0], name, kind, site_name), secret
+
+
+def revoke_device(connection: Connection, name: str, actor: str) -> None:
+    """Take a device's credential away, at once. NotFoundError when it is not registered."""
+    revoked = connection.execute(
+        "UPDATE device SET revoked_at = now(), wanted_version = NULL WHERE name = %s AND revoked_at IS NULL", (name,)
+    )
+    if revoked.rowcount == 0:
+        raise NotFoundError(f"device {name!r} is not registered; `ringfence device list` shows those that are")
+    audit.record(connection, actor, "device.revoke", name)
+
+
+def authenticate_device(connection: Connection, credential: str) -> Device:
+    """The device that holds this credential. NotSignedInError when unknown or revoked."""
+    with connection.cursor(row_factory=class_row(Device)) as cursor:
+        device = cursor.execute(
+            """
+            SELECT d.device_id, d.name, d.kind, s.name AS site FROM device d JOIN site s USING (site_id)
+            WHERE d.credential_hash = %s AND d.revoked_at IS NULL
+            """,
+            (hash_secret(credential),),
+        ).fetchone()
+    if device is None:
+        raise NotSignedInError("the device's credential is not valid, or was revoked: register the device again")
+    return device
+
+
+def list_devices(connection: Connection, now: datetime | None = None) -> list[DeviceStatus]:
+    """Every registered device, by name."""
+    now = now or datetime.now(UTC)
+    with connection.cursor(row_factory=dict_row) as cursor:
+        rows = cursor.execute(
+            """
+            SELECT d.device_id, d.name, d.kind, s.name AS site, d.created_at, d.last_seen_at, d.address, d.software,
+                   d.policy_version, d.policy_hash, d.clock_offset_us, d.report,
+                   coalesce(d.wanted_version, (SELECT version FROM policy_installation
+                                               ORDER BY installation_id DESC LIMIT 1), 0) AS wanted_version
+            FROM device d JOIN site s USING (site_id) WHERE d.revoked_at IS NULL ORDER BY d.name
+            """
+        ).fetchall()
+    return [DeviceStatus(**row, is_live=_is_live(row["last_seen_at"], now)) for row in rows]
+
+
+def record_hello(
+    connection: Connection, device: Device, kind: str, software: str, now_us: int, address: str | None, now: datetime
+) -> None:
+    """A device starts or reconnects. InvalidInputError when it is not of the kind that was registered."""
+    if kind != device.kind:
+        raise InvalidInputError(f"kind: device {device.name} is registered as {device.kind}, not {kind!r}")
+    connection.execute(
+        "UPDATE device SET software = %s, address = %s, last_seen_at = %s, clock_offset_us = %s WHERE device_id = %s",
+        (software, address, now, _offset_us(now_us, now), device.device_id),
+    )
+
+
+def record_heartbeat(
+    connection: Connection, device: Device, heartbeat: Heartbeat, address: str | None, now: datetime
+) -> None:
+    """Keep what a device says of itself."""
+    connection.execute(
+        """
+        UPDATE device SET policy_version = %s, policy_hash = %s, report = %s, address = %s, last_seen_at = %s,
+               clock_offset_us = %s
+        WHERE device_id = %s
+        """,
+        (
+            heartbeat.policy_version,
+            heartbeat.policy_hash,
+            Jsonb(dict(heartbeat.report)),
+            address,
+            now,
+            _offset_us(heartbeat.now_us, now),
+            device.device_id,
+        ),
+    )
+
+
+def record_running_policy(connection: Connection, device: Device, version: int, hash_: str, now: datetime) -> None:
+    """A policy poll says which version the device runs now: earlier than its next heartbeat would."""
+    connection.execute(
+        """
+        UPDATE device SET policy_version = %(version)s, policy_hash = %(hash)s, last_seen_at = %(now)s
+        WHERE device_id = %(device_id)s AND (policy_version, policy_hash) IS DISTINCT FROM (%(version)s, %(hash)s)
+        """,
+        {"version": version, "hash": hash_, "now": now, "device_id": device.device_id},
+    )
+
+
+def received_sequences(connection: Connection, device: Device, journal_id: int) -> dict[int, int]:
+    """Stream → last sequence of this device's journal that the committed database holds."""
+    rows = connection.execute(
+        "SELECT stream, last_sequence FROM device_stream WHERE device_id = %s AND journal_id = %s",
+        (device.device_id, journal_id),
+    ).fetchall()
+    return dict(rows)
+
+
+def wanted_overrides(connection: Connection) -> dict[int, int]:
+    """device_id → version, of the devices that do not follow what is installed everywhere."""
+    rows = connection.execute(
+        "SELECT device_id, wanted_version FROM device WHERE wanted_version IS NOT NULL AND revoked_at IS NULL"
+    ).fetchall()
+    return dict(rows)
+
+
+def cluster_epoch(connection: Connection) -> int:
+    """The cluster's epoch, raised by each failover; a device refuses a lower one than it has seen."""
+    row = connection.execute("SELECT value FROM setting WHERE key = 'cluster_epoch'").fetchone()
+    return int(row[0]) if row else 1
+
+
+def _site(connection: Connection, name: str | None) -> tuple[int, str]:
+    row = connection.execute(
+        "SELECT site_id, name FROM site WHERE %(name)s::text IS NULL OR name = %(name)s ORDER BY site_id LIMIT 1",
+        {"name": name},
+    ).fetchone()
+    if row is None:
+        raise NotFoundError(f"site {name!r} does not exist")
+    return int(row[0]), str(row[1])
+
+
+def _offset_us(device_us: int, now: datetime) -> int:
+    return device_us - int(now.timestamp() * 1_000_000)
+
+
+def _is_live(last_seen_at: datetime | None, now: datetime) -> bool:
+    return last_seen_at is not None and now - last_seen_at <= LIVE_FOR

@@ -1,0 +1,43 @@
+"""The mediation's numbers, in Prometheus' text format: read from the database when asked, nothing kept."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+
+from prometheus_client import CollectorRegistry, generate_latest
+from prometheus_client.core import GaugeMetricFamily, Metric
+from prometheus_client.registry import Collector
+
+from ringfence.mediation.devices import DeviceStatus, list_devices
+from ringfence.mediation.process import MediationProcess
+from ringfence.policy.versions import installed_everywhere
+
+
+def render_metrics(process: MediationProcess) -> bytes:
+    """All metrics as text. UnavailableError without the database."""
+    with process.database.connection() as connection:
+        devices = list_devices(connection)
+        version = installed_everywhere(connection).version
+    registry = CollectorRegistry()
+    registry.register(_Snapshot(devices, version, process.leader.is_leader))
+    return generate_latest(registry)
+
+
+class _Snapshot(Collector):
+    def __init__(self, devices: list[DeviceStatus], version: int, is_leader: bool) -> None:
+        self._devices = devices
+        self._version = version
+        self._is_leader = is_leader
+
+    def collect(self) -> Iterator[Metric]:
+        yield GaugeMetricFamily("ringfence_leader", "1 on the mediation that does scheduled work", self._is_leader)
+        yield GaugeMetricFamily("ringfence_policy_installed_version", "0: none", self._version)
+        live = GaugeMetricFamily("ringfence_device_live", "1 when heard of lately", labels=["device", "kind", "site"])
+        current = GaugeMetricFamily("ringfence_device_policy_version", "Version it enforces", labels=["device"])
+        seen = GaugeMetricFamily("ringfence_device_last_seen_seconds", "Unix time", labels=["device"])
+        for device in self._devices:
+            live.add_metric([device.name, device.kind, device.site], device.is_live)
+            current.add_metric([device.name], device.policy_version or 0)
+            if device.last_seen_at is not None:
+                seen.add_metric([device.name], device.last_seen_at.timestamp())
+        yield from (live, current, seen)

@@ -1,0 +1,54 @@
+"""What one mediation process holds: settings, database, distribution, leadership, and the tasks that run them."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager, suppress
+from datetime import UTC, datetime
+
+from ringfence.accounts.credentials import purge_credentials
+from ringfence.database.connection import Database
+from ringfence.mediation.distribution import Distribution
+from ringfence.mediation.leader import Leader, ScheduledWork
+from ringfence.settings import Settings
+
+
+def _purge_credentials(database: Database) -> None:
+    with database.connection() as connection:
+        purge_credentials(connection, datetime.now(UTC))
+
+
+# What the leader does for all mediations of the database.
+SCHEDULE: tuple[ScheduledWork, ...] = (ScheduledWork("purge_credentials", 3600.0, _purge_credentials),)
+
+
+class MediationProcess:
+    """One per process; the API's and the console's way to everything that is not the database itself."""
+
+    def __init__(self, settings: Settings, database: Database) -> None:
+        self.settings = settings
+        self.database = database
+        self.distribution = Distribution(database)
+        self.leader = Leader(database, SCHEDULE)
+
+    @asynccontextmanager
+    async def running(self) -> AsyncIterator[None]:
+        """Run the background tasks while the application serves."""
+        tasks = [
+            asyncio.create_task(self.distribution.run(), name="distribution"),
+            asyncio.create_task(self.leader.run(), name="leader"),
+        ]
+        try:
+            yield
+        finally:
+            self.stop()
+            for task in tasks:
+                task.cancel()
+            for task in tasks:
+                with suppress(asyncio.CancelledError):
+                    await task
+
+    def stop(self) -> None:
+        """Let long polls go, so that the server can close its connections. Idempotent."""
+        self.distribution.stop()

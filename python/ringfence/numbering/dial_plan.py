@@ -1,0 +1,98 @@
+"""The dial plan of a country, from libphonenumber's metadata, in the form that the compiled policy carries.
+
+libphonenumber describes prefixes as regular expressions; the data plane matches literal digits. The expressions
+are finite and short, so they are written out here once per country.
+"""
+
+from __future__ import annotations
+
+import re
+from dataclasses import dataclass
+from functools import cache
+
+from phonenumbers import SUPPORTED_REGIONS, PhoneMetadata
+
+from ringfence.errors import InvalidInputError
+
+# Longer international prefixes exist only as carrier overrides for single calls (Australia's 1411…0011).
+_LONGEST_PREFIX = 5
+_LONGEST_EMERGENCY = 6
+# GSM and every mobile network take 112 wherever they are (3GPP TS 22.101 section 10.1).
+_EMERGENCY_EVERYWHERE = ("112",)
+# Life lines that the law puts beside the emergency number but libphonenumber does not list (47 CFR 52.200).
+_LIFE_LINES = {"US": ("988",), "CA": ("988",)}
+
+
+@dataclass(frozen=True)
+class DialPlan:
+    """How numbers without `+` are written in a country."""
+
+    country: str
+    country_code: str
+    national_prefix: str
+    international_prefixes: tuple[str, ...]
+    national_lengths: tuple[int, ...]
+    emergency: tuple[str, ...]
+
+
+@dataclass(frozen=True)
+class Site:
+    """A place with its own numbers: `own_ranges` are patterns, and decide a call's direction."""
+
+    name: str
+    country: str
+    own_ranges: tuple[str, ...] = ()
+
+
+@cache
+def dial_plan_of(country: str) -> DialPlan:
+    """The plan of an ISO 3166 country. InvalidInputError when libphonenumber does not know it."""
+    if country not in SUPPORTED_REGIONS:
+        raise InvalidInputError(
+            f"country: {country!r} is not known; expected an ISO 3166 code of two capitals such as 'US'",
+            code="invalid.country",
+        )
+    metadata = PhoneMetadata.metadata_for_region(country)
+    assert metadata is not None and metadata.general_desc is not None  # noqa: S101, PT018 - of every supported region
+    return DialPlan(
+        country=country,
+        country_code=str(metadata.country_code),
+        national_prefix=_digits(metadata.national_prefix),
+        international_prefixes=_international_prefixes(metadata),
+        national_lengths=tuple(sorted(metadata.general_desc.possible_length)),
+        emergency=_emergency_numbers(country),
+    )
+
+
+def _international_prefixes(metadata: PhoneMetadata) -> tuple[str, ...]:
+    # "8~10" says: wait for a second dial tone after the 8. On the wire there is none.
+    pattern = metadata.international_prefix or ""
+    written_out = set(_numbers_of(pattern, range(1, _LONGEST_PREFIX + 1)))
+    preferred = _digits(metadata.preferred_international_prefix)
+    return tuple(sorted(written_out | ({preferred} - {""})))
+
+
+def _emergency_numbers(country: str) -> tuple[str, ...]:
+    metadata = PhoneMetadata.short_metadata_for_region(country)
+    pattern = metadata.emergency.national_number_pattern if metadata and metadata.emergency else None
+    numbers = set(_numbers_of(pattern or "", range(2, _LONGEST_EMERGENCY + 1)))
+    return tuple(sorted(numbers.union(_EMERGENCY_EVERYWHERE, _LIFE_LINES.get(country, ()))))
+
+
+def _numbers_of(pattern: str, lengths: range) -> list[str]:
+    """Every string of digits of these lengths that the whole pattern matches."""
+    if not pattern:
+        return []
+    if pattern.isdigit():
+        return [pattern]
+    compiled = re.compile(pattern)
+    return [
+        digits
+        for length in lengths
+        for digits in (f"{value:0{length}d}" for value in range(10**length))
+        if compiled.fullmatch(digits)
+    ]
+
+
+def _digits(text: str | None) -> str:
+    return re.sub(r"\D", "", text or "")
