@@ -12,6 +12,8 @@ from ringfence.errors import RingfenceError
 # Module of each command group, in the order that `--help` shows.
 GROUPS: tuple[str, ...] = (
     "mediation",
+    "analytics",
+    "events",
     "config",
 )
 
