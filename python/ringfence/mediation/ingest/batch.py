@@ -26,6 +26,8 @@ MAX_BODY_BYTES = 64 << 20
 _MESSAGE_HEADER = 2
 _RECORD_BATCH_COMPRESSION = 3
 
+_ONE = pa.scalar(1, pa.int64())
+
 
 @dataclass(frozen=True)
 class Batch:
@@ -135,7 +137,7 @@ def _check_sequences(events: pa.RecordBatch) -> tuple[int, int]:
         raise InvalidInputError(f"column sequence: begins with {first}, must be 1 or more")
     # The difference may wrap around; the comparison of the ends sees that.
     steps = pc.pairwise_diff(sequence).slice(1)
-    if last - first + 1 != len(sequence) or not pc.all(pc.equal(steps, pa.scalar(1)), min_count=0).as_py():
+    if last - first + 1 != len(sequence) or not pc.all(pc.equal(steps, _ONE), min_count=0).as_py():
         raise InvalidInputError(f"column sequence: must be contiguous from {first}, is not")
     return first, last
 

@@ -23,7 +23,14 @@ from ringfence.mediation.ingest.schema import TIME, EventSchema
 _EARLIEST = pa.scalar(datetime(1, 1, 1, tzinfo=UTC), TIME)
 _LATEST = pa.scalar(datetime(9999, 12, 31, tzinfo=UTC), TIME)
 
-_MINUTE_US = 60_000_000
+# Scalars are made once: pyarrow searches for an optional package each time that it turns a Python value into one.
+_MINUTE_US = pa.scalar(60_000_000, pa.int64())
+_ZERO = pa.scalar(0, pa.int64())
+_NO_ITEMS = pa.scalar(0, pa.int32())
+_PLUS = pa.scalar("+")
+_EMPTY = pa.scalar("")
+_NO_TEXT = pa.scalar(None, pa.utf8())
+_NO_TIME = pa.scalar(None, TIME)
 
 Column: TypeAlias = "pa.Array[Any]"
 
@@ -99,24 +106,24 @@ def _file_under(time: Column, now: datetime, believed: tuple[datetime, datetime]
     reported = compute.if_else(compute.less(time, _EARLIEST), _EARLIEST, time)
     reported = compute.if_else(compute.greater(time, _LATEST), _LATEST, reported)
     filed = compute.if_else(is_believed, time, pa.scalar(now, TIME))
-    return filed, compute.if_else(is_believed, pa.scalar(None, TIME), reported)
+    return filed, compute.if_else(is_believed, _NO_TIME, reported)
 
 
 def _raw_beyond_number(raw: Column, number: Column) -> Column:
     """`raw`, NULL where it is empty or merely the number's digits, with or without a plus."""
     digits = number.cast(pa.utf8())
-    international = compute.binary_join_element_wise("+", digits, "")
+    international = compute.binary_join_element_wise(_PLUS, digits, _EMPTY)
     says_no_more = compute.or_(
-        compute.equal(raw, ""),
+        compute.equal(raw, _EMPTY),
         compute.and_(
-            compute.not_equal(number, 0), compute.or_(compute.equal(raw, digits), compute.equal(raw, international))
+            compute.not_equal(number, _ZERO), compute.or_(compute.equal(raw, digits), compute.equal(raw, international))
         ),
     )
-    kept: Column = compute.if_else(says_no_more, pa.scalar(None, pa.utf8()), raw)
+    kept: Column = compute.if_else(says_no_more, _NO_TEXT, raw)
     return kept
 
 
 def _null_if_empty(lists: Column) -> Column:
-    is_empty = compute.equal(compute.list_value_length(lists), 0)
+    is_empty = compute.equal(compute.list_value_length(lists), _NO_ITEMS)
     kept: Column = compute.if_else(is_empty, pa.scalar(None, lists.type), lists)
     return kept

@@ -145,7 +145,6 @@ class _Upload:
 
     def store(self, connection: Connection) -> int:
         """Run the transaction's statements; the caller commits."""
-        connection.execute(_BOUND_WAITS, {"lock": str(LOCK_TIMEOUT_MS), "idle": str(IDLE_TIMEOUT_MS)})
         stream_id, known = self._lock_stream(connection)
         if self.first > known + 1:
             raise ConflictError(
@@ -157,12 +156,16 @@ class _Upload:
             return known
         fresh = of_stream(self.rows.slice(known + 1 - self.first), stream_id)
         self._copy(connection, fresh)
-        self._add_counts(connection, fresh)
-        connection.execute(_ADVANCE, {"last": self.last, "stream_id": stream_id})
+        with connection.pipeline():
+            self._add_counts(connection, fresh)
+            connection.execute(_ADVANCE, {"last": self.last, "stream_id": stream_id})
         return self.last
 
     def _lock_stream(self, connection: Connection) -> tuple[int, int]:
-        row = connection.execute(_LOCK_STREAM, self.key).fetchone()
+        # One round trip for both; small uploads are mostly round trips.
+        with connection.pipeline():
+            connection.execute(_BOUND_WAITS, {"lock": str(LOCK_TIMEOUT_MS), "idle": str(IDLE_TIMEOUT_MS)})
+            row = connection.execute(_LOCK_STREAM, self.key).fetchone()
         if row is None:
             connection.execute(_ADD_STREAM, self.key)
             row = connection.execute(_LOCK_STREAM, self.key).fetchone()
