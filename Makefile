@@ -65,6 +65,10 @@ test-python: setup ## Unit, integration, browser and system tests
 bench-enum: setup ## Measure the ENUM server beside NSD, Knot and dnsdist
 	@$(BIN)/python bench/enum/run.py
 
+.PHONY: bench-ingest
+bench-ingest: setup ## Measure ingest beside PostgreSQL's own binary COPY
+	@$(BIN)/python bench/ingest.py
+
 .PHONY: lock
 lock: ## Renew the lock files from pyproject.toml and Cargo.toml (needs uv)
 	@uv pip compile --quiet --upgrade --python-version 3.11 --generate-hashes --no-annotate --no-header --no-emit-index-url --extra dev pyproject.toml -o requirements/dev.lock

@@ -17,6 +17,7 @@ import time
 from collections.abc import Callable
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
+from typing import Any
 
 import pyarrow as pa
 
@@ -40,12 +41,12 @@ def upload(size: int, first: int, start: datetime, randomness: random.Random) ->
     """One upload of `size` calls, sources and destinations drawn as in a busy network: few often, many rarely."""
     sources = [12105550000 + int(randomness.paretovariate(0.7)) % 200_000 for _ in range(size)]
     destinations = [13125550000 + int(randomness.paretovariate(0.9)) % 20_000 for _ in range(size)]
-    constant = {
+    constant: dict[str, Any] = {
         "peer": "192.0.2.7", "peer_port": 40_000, "transport": 1, "target": 0, "source_class": 1,
         "destination_class": 1, "source_origin": 1, "direction": 2, "reason": 2, "rcode": 0, "rule_id": 0,
         "policy_version": 7, "latency_ns": 9000,
     }  # fmt: skip
-    columns = {
+    columns: dict[str, list[Any]] = {
         "sequence": list(range(first, first + size)),
         "time": [start + timedelta(milliseconds=index) for index in range(size)],
         "source": sources,
