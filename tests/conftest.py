@@ -11,6 +11,7 @@ from pathlib import Path
 import psycopg
 import pytest
 from psycopg import conninfo, sql
+from tests.mediation_server import RunningMediation
 
 from ringfence.database.cluster import APPLICATION, remove_cluster
 from ringfence.database.connection import Database
@@ -59,6 +60,13 @@ def empty_database(postgres_server: EmbeddedServer) -> Iterator[Database]:
 def database(postgres_server: EmbeddedServer, _database_template: str) -> Iterator[Database]:
     """A migrated database of this test's own."""
     yield from _fresh(postgres_server, _database_template)
+
+
+@pytest.fixture
+def mediation(database: Database, tmp_path: Path) -> Iterator[RunningMediation]:
+    """A mediation serving HTTP on a free port of loopback, on a database of this test's own."""
+    with RunningMediation(database, tmp_path / "data") as running:
+        yield running
 
 
 def _fresh(server: EmbeddedServer, template: str | None) -> Iterator[Database]:

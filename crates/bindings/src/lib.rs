@@ -5,12 +5,10 @@ use pyo3::prelude::*;
 
 mod copy;
 mod journal;
-mod policy;
 
 #[pymodule]
 fn _native(module: &Bound<'_, PyModule>) -> PyResult<()> {
     copy::register(module)?;
     journal::register(module)?;
-    policy::register(module)?;
     Ok(())
 }

@@ -7,10 +7,12 @@ from contextlib import asynccontextmanager
 from importlib import import_module
 
 from fastapi import APIRouter, FastAPI
+from fastapi.routing import APIRoute
 
 from ringfence import __version__
 from ringfence.api.errors import add_handlers
 from ringfence.api.guards import Guards
+from ringfence.api.security import needed_role
 from ringfence.mediation.process import MediationProcess
 
 PREFIX = "/api/v1"
@@ -22,9 +24,6 @@ RESOURCES = (
     "explain",
     "devices",
     "edge",
-    "edge_events",
-    "analytics",
-    "events",
     "status",
     "users",
     "tokens",
@@ -61,7 +60,15 @@ def build_application(process: MediationProcess) -> FastAPI:
     return app
 
 
+def _document_roles(router: APIRouter) -> None:
+    """Write into each operation of the OpenAPI document which role it asks for (`x-role`)."""
+    for route in router.routes:
+        if isinstance(route, APIRoute) and (role := needed_role(route.dependant)) is not None:
+            route.openapi_extra = (route.openapi_extra or {}) | {"x-role": role.word}
+
+
 def _router(resource: str) -> APIRouter:
     router = import_module(f"ringfence.api.routes.{resource}").router
     assert isinstance(router, APIRouter)  # noqa: S101 - a mistake of this package, found at start
+    _document_roles(router)
     return router

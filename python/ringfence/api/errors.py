@@ -28,7 +28,7 @@ STATUSES = {
     "configuration": 500,
     "unavailable": 503,
 }
-_CODES = {401: "not_signed_in", 403: "forbidden", 404: "not_found", 405: "method_not_allowed"}
+_CODES = {401: "not_signed_in", 403: "forbidden", 404: "not_found", 405: "method_not_allowed", 413: "too_large"}
 _RETRY_AFTER_S = {429: "5", 503: "1"}
 log = structlog.get_logger()
 
@@ -37,12 +37,6 @@ class TooManyRequestsError(RingfenceError):
     """Asked too often; waiting helps."""
 
     code = "too_many"
-
-
-class TooLargeError(RingfenceError):
-    """A request body beyond its limit."""
-
-    code = "too_large"
 
 
 def status_of(code: str) -> int:

@@ -5,9 +5,10 @@ from __future__ import annotations
 from urllib.parse import urlsplit
 
 from starlette.datastructures import Headers, MutableHeaders
+from starlette.exceptions import HTTPException
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
-from ringfence.api.errors import TooLargeError, refusal
+from ringfence.api.errors import refusal
 
 MIB = 1 << 20
 DEFAULT_BODY_LIMIT = MIB
@@ -48,8 +49,7 @@ class Guards:
             return
         declared = headers.get("content-length", "0")
         if not declared.isdigit() or int(declared) > limit:
-            error = _too_large(limit)
-            await refusal(error.code, error.message)(scope, receive, guarded_send)
+            await refusal("too_large", _too_large(limit))(scope, receive, guarded_send)
             return
         await self.app(scope, _limited(receive, limit), guarded_send)
 
@@ -71,14 +71,15 @@ def _limited(receive: Receive, limit: int) -> Receive:
         message = await receive()
         received += len(message.get("body", b""))
         if received > limit:
-            raise _too_large(limit)
+            # The framework's own exception: it takes any other for a body that cannot be parsed.
+            raise HTTPException(413, _too_large(limit))
         return message
 
     return counted
 
 
-def _too_large(limit: int) -> TooLargeError:
-    return TooLargeError(f"request body: is larger than {limit // MIB} MiB")
+def _too_large(limit: int) -> str:
+    return f"request body: is larger than {limit // MIB} MiB"
 
 
 def _with_headers(send: Send, is_api: bool) -> Send:

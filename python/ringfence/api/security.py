@@ -14,6 +14,7 @@ from functools import cache
 from typing import Annotated
 
 from fastapi import Depends, Request
+from fastapi.dependencies.models import Dependant
 from fastapi.security import APIKeyCookie, HTTPAuthorizationCredentials, HTTPBearer
 
 from ringfence.accounts.credentials import Identity, authenticate
@@ -75,6 +76,14 @@ def require(role: Role, *, while_password_pending: bool = False) -> RequiredRole
 def device() -> RequiredDevice:
     """The dependency that asks for a device's credential."""
     return RequiredDevice()
+
+
+def needed_role(dependant: Dependant) -> Role | None:
+    """The role that a route's dependencies ask for; None when it is open to anyone."""
+    if isinstance(dependant.call, RequiredRole | RequiredDevice):
+        return dependant.call.role
+    roles = [role for inner in dependant.dependencies if (role := needed_role(inner)) is not None]
+    return max(roles, default=None)
 
 
 Viewer = Annotated[Identity, Depends(require(Role.VIEWER))]

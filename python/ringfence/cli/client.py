@@ -79,6 +79,8 @@ class Client:
         """Any call below /api/v1; the answer's JSON, None for no content. RingfenceError as the mediation said."""
         try:
             response = self._http.request(method, path, **arguments)
+        except UnicodeEncodeError:
+            raise InvalidInputError("the command line holds text that is not UTF-8") from None
         except httpx.TimeoutException:
             raise UnavailableError(f"mediation at {self.url} did not answer within {TIMEOUT_S:g} s") from None
         except httpx.TransportError as error:

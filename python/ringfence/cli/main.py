@@ -11,9 +11,13 @@ from ringfence.errors import RingfenceError
 
 # Module of each command group, in the order that `--help` shows.
 GROUPS: tuple[str, ...] = (
+    "status",
+    "policy",
+    "explain",
+    "device",
+    "user",
+    "token",
     "mediation",
-    "analytics",
-    "events",
     "config",
 )
 

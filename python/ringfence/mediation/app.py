@@ -8,6 +8,7 @@ from __future__ import annotations
 import contextlib
 import signal
 import socket
+import sys
 import threading
 from collections.abc import Callable, Iterator
 from importlib import import_module
@@ -18,10 +19,15 @@ import structlog
 import uvicorn
 from fastapi import FastAPI
 
+from ringfence.accounts.people import FIRST_ADMINISTRATOR, ensure_first_administrator
 from ringfence.api.application import build_application
-from ringfence.database.connection import Database
+from ringfence.database.connection import Database, open_database
+from ringfence.database.migrate import migrate
 from ringfence.errors import ConfigurationError
+from ringfence.log import configure_logging
+from ringfence.mediation.local_entrance import LocalEntrance
 from ringfence.mediation.process import MediationProcess
+from ringfence.mediation.sites import ensure_first_site
 from ringfence.settings import Settings
 
 # Answers under way may finish; long polls are sent home at once.
@@ -83,6 +89,46 @@ class MediationServer(uvicorn.Server):
         """Send long polls home, then close what is open."""
         self._process.stop()
         await super().shutdown(sockets)
+
+
+def serve(settings: Settings) -> None:
+    """Open and prepare the database, then serve until SIGTERM or SIGINT. UnavailableError without a database."""
+    configure_logging(settings.log)
+    database = open_database(settings)
+    try:
+        sockets, url = bind(settings)
+        try:
+            _prepare(settings, database)
+            _serve_on(sockets, url, settings, database)
+        finally:
+            for listener in sockets:
+                listener.close()
+    finally:
+        database.close()
+
+
+def _prepare(settings: Settings, database: Database) -> None:
+    migrate(database)
+    with database.connection() as connection:
+        ensure_first_site(connection, settings.site)
+        password = ensure_first_administrator(connection)
+    if password is not None:
+        # Not through the log: it is meant for the one who starts this, and only now.
+        print(f"First administrator: {FIRST_ADMINISTRATOR}  one-time password: {password}", file=sys.stderr, flush=True)
+
+
+def _serve_on(sockets: list[socket.socket], url: str, settings: Settings, database: Database) -> None:
+    entrance = LocalEntrance(settings.data, database)
+
+    def started() -> None:
+        entrance.open(url, settings.api.socket)
+        log.info("mediation.started", url=url, socket=str(settings.api.socket or ""))
+
+    try:
+        MediationServer(create_app(settings, database), sockets, started).serve_until_stopped()
+    finally:
+        entrance.close()
+        log.info("mediation.stopped")
 
 
 def bind(settings: Settings) -> tuple[list[socket.socket], str]:

@@ -10,14 +10,13 @@ import hashlib
 import json
 import re
 from collections.abc import Mapping, Sequence
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
+from ringfence._native import Policy as CompiledPolicy
+from ringfence._native import PolicyError
 from ringfence.errors import InvalidInputError
 from ringfence.numbering.dial_plan import DialPlan, Site, dial_plan_of
 from ringfence.policy.rules import Policy, Rule
-
-if TYPE_CHECKING:
-    from ringfence._native import Policy as CompiledPolicy
 
 FORMAT = 1
 # The safe common subset of what SBCs understand: one NAPTR, no greedy groups, under 512 bytes.
@@ -57,9 +56,6 @@ def document_hash(document: bytes) -> str:
 
 def compile_document(document: bytes, rule_names: Sequence[str] = ()) -> CompiledPolicy:
     """Compile as an edge would. InvalidInputError names the rule and field that the compiler refused."""
-    from ringfence._native import Policy as CompiledPolicy
-    from ringfence._native import PolicyError
-
     try:
         return CompiledPolicy(document)
     except PolicyError as error:
@@ -98,6 +94,7 @@ def _rule(rule: Rule, rule_id: int) -> dict[str, Any]:
 
 def _with_rule_name(message: str, rule_names: Sequence[str]) -> str:
     """`rules[3].sources[0]: …` → `rule 'premium': sources[0]: …`."""
+    message = re.sub(r" at line \d+ column \d+$", "", message)  # of the canonical document, which nobody wrote
     match = re.match(r"rules\[(\d+)\](?:\.|: )", message)
     if match and int(match[1]) < len(rule_names):
         return f"rule {rule_names[int(match[1])]!r}: {message[match.end() :]}"

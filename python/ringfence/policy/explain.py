@@ -6,18 +6,16 @@ import json
 import threading
 from collections import OrderedDict
 from datetime import datetime
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 from psycopg import Connection
 
+from ringfence._native import Policy as CompiledPolicy
 from ringfence.errors import InvalidInputError
 from ringfence.numbering.dial_plan import Site
 from ringfence.policy import versions
 from ringfence.policy.compile import build_document, canonical_bytes, compile_document
 from ringfence.policy.rules import Policy
-
-if TYPE_CHECKING:
-    from ringfence._native import Policy as CompiledPolicy
 
 _KEPT = 4
 MAX_NUMBER_LENGTH = 256
@@ -35,21 +33,28 @@ def explain_call(
     for field, number in (("source", source), ("destination", destination)):
         if number is not None and not 0 < len(number) <= MAX_NUMBER_LENGTH:
             raise InvalidInputError(f"{field}: has {len(number)} characters; expected 1 to {MAX_NUMBER_LENGTH}")
+        if number is not None and not _is_unicode(number):
+            raise InvalidInputError(f"{field}: is not UTF-8 text")
     installed = versions.installed_everywhere(connection)
     wanted = installed.version if version is None else version
     if wanted == versions.UNINSTALLED.version:
-        engine = compile_document(canonical_bytes(build_document(Policy(), site, 0, {})))
-        return _explained(engine, source, destination, now) | {"reason": "no_policy"}
+        engine = compile_document(canonical_bytes(build_document(Policy(), site, 1, {})))
+        return _explained(engine, source, destination, now) | {"reason": "no_policy", "policy_version": 0}
     summary = versions.read_version(connection, wanted)
     return _explained(_engine(connection, summary), source, destination, now)
 
 
 def _explained(engine: CompiledPolicy, source: str | None, destination: str, now: datetime) -> dict[str, Any]:
-    try:
-        answer: dict[str, Any] = json.loads(engine.explain(source, destination, int(now.timestamp() * 1_000_000)))
-    except ValueError as error:
-        raise InvalidInputError(f"number: {error}") from None
+    answer: dict[str, Any] = json.loads(engine.explain(source, destination, int(now.timestamp() * 1_000_000)))
     return answer
+
+
+def _is_unicode(text: str) -> bool:
+    try:
+        text.encode()
+    except UnicodeEncodeError:
+        return False
+    return True
 
 
 def _engine(connection: Connection, version: versions.Version) -> CompiledPolicy:

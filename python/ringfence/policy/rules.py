@@ -14,11 +14,9 @@ compiler says (`compile`), which is the same that runs on the wire. Fields: docs
 
 from __future__ import annotations
 
-import re
 from typing import Annotated, Any, Literal
 from zoneinfo import ZoneInfo, ZoneInfoNotFoundError
 
-import yaml
 from pydantic import (
     BaseModel,
     BeforeValidator,
@@ -29,29 +27,30 @@ from pydantic import (
     field_validator,
     model_validator,
 )
-from pydantic_core import ErrorDetails
 
 from ringfence.errors import InvalidInputError
+from ringfence.policy.faults import describe_fault
+from ringfence.policy.yaml_reader import read_yaml, write_yaml
 
 MAX_RULES = 10_000
 MAX_MATCHERS = 100_000  # of one rule; more belongs into a list
 MAX_LIST_ENTRIES = 5_000_000
+SHOWN_FAULTS = 3
 
-Name = Annotated[str, StringConstraints(pattern=r"^[A-Za-z0-9][A-Za-z0-9 ._-]{0,63}$")]
+
+def _as_text(value: object) -> object:
+    # An unquoted 911 is a number to YAML; nothing is lost in reading it as text.
+    return str(value) if isinstance(value, int) and not isinstance(value, bool) else value
+
+
+Name = Annotated[str, BeforeValidator(_as_text), StringConstraints(pattern=r"^[A-Za-z0-9][A-Za-z0-9 ._-]{0,63}$")]
 Note = Annotated[str, StringConstraints(max_length=1000)]
 Day = Literal["mon", "tue", "wed", "thu", "fri", "sat", "sun"]
 TimeOfDay = Annotated[str, StringConstraints(pattern=r"^([01][0-9]|2[0-3]):[0-5][0-9]$|^24:00$")]
 
 
-def _only_text(value: object) -> object:
-    # YAML reads an unquoted +19005550100 as an integer and loses what the author meant.
-    if isinstance(value, int | float) and not isinstance(value, bool):
-        raise ValueError(f'must be quoted: "+{value}"' if isinstance(value, int) else "must be quoted text")
-    return value
-
-
-Matcher = Annotated[str, BeforeValidator(_only_text), StringConstraints(min_length=1, max_length=128)]
-Number = Annotated[str, BeforeValidator(_only_text), StringConstraints(pattern=r"^\+[1-9][0-9]{1,14}$")]
+Matcher = Annotated[str, BeforeValidator(_as_text), StringConstraints(min_length=1, max_length=128)]
+Number = Annotated[str, BeforeValidator(_as_text), StringConstraints(pattern=r"^\+[1-9][0-9]{1,14}$")]
 
 
 class _Part(BaseModel):
@@ -137,7 +136,7 @@ class Policy(_Part):
     lists: dict[Name, NumberList] = Field(default_factory=dict)
     schedules: dict[Name, Schedule] = Field(default_factory=dict)
     protected: tuple[
-        Annotated[str, BeforeValidator(_only_text), StringConstraints(pattern=r"^\+?[0-9]{2,15}$")], ...
+        Annotated[str, BeforeValidator(_as_text), StringConstraints(pattern=r"^\+?[0-9]{2,15}$")], ...
     ] = ()
     answers: Answers = Answers()
 
@@ -166,15 +165,7 @@ class Policy(_Part):
 
 def parse_policy(text: bytes) -> Policy:
     """Read YAML (or JSON, which is YAML) as an operator writes it. InvalidInputError names rule and field."""
-    try:
-        tree = yaml.load(text, Loader=_Loader)  # noqa: S506 - a SafeLoader
-    except yaml.MarkedYAMLError as error:
-        mark = error.problem_mark
-        where = f"line {mark.line + 1}, column {mark.column + 1}: " if mark else ""
-        raise _invalid(f"not YAML: {where}{error.problem or error.context}") from None
-    except (yaml.YAMLError, UnicodeDecodeError, ValueError, RecursionError) as error:
-        raise _invalid(f"not YAML: {str(error).splitlines()[0]}") from None
-    return policy_from(tree)
+    return policy_from(read_yaml(text))
 
 
 def policy_from(tree: object) -> Policy:
@@ -184,70 +175,14 @@ def policy_from(tree: object) -> Policy:
     try:
         return Policy.model_validate(tree)
     except ValidationError as error:
-        faults = [_fault(details, tree) for details in error.errors(include_url=False)]
-        more = f" (and {len(faults) - 1} more)" if len(faults) > 1 else ""
-        raise _invalid(faults[0] + more, faults) from None
+        faults = [describe_fault(details, tree) for details in error.errors(include_url=False)]
+        more = f" (and {len(faults) - SHOWN_FAULTS} more)" if len(faults) > SHOWN_FAULTS else ""
+        raise _invalid("; ".join(faults[:SHOWN_FAULTS]) + more, faults) from None
 
 
 def render_policy(source: dict[str, Any]) -> str:
     """A stored policy as YAML that `parse_policy` reads to the same policy."""
-    return yaml.safe_dump(source, sort_keys=False, allow_unicode=True, width=110)
-
-
-class _Loader(getattr(yaml, "CSafeLoader", yaml.SafeLoader)):  # type: ignore[misc]
-    """Safe YAML without aliases (a few lines of them can unfold to gigabytes) and without repeated keys."""
-
-    def compose_node(self, parent: Any, index: Any) -> Any:
-        if self.check_event(yaml.AliasEvent):
-            event = self.peek_event()
-            raise yaml.composer.ComposerError(None, None, "aliases are not allowed", event.start_mark)
-        return super().compose_node(parent, index)
-
-    def construct_mapping(self, node: Any, deep: bool = False) -> Any:
-        keys: set[str] = set()
-        for key, _ in node.value:
-            if key.value in keys:
-                raise yaml.constructor.ConstructorError(None, None, f"{key.value!r} stands twice", key.start_mark)
-            keys.add(key.value)
-        return super().construct_mapping(node, deep)
-
-
-def _fault(details: ErrorDetails, tree: dict[Any, Any]) -> str:
-    """One line: where, what was wrong, what would be right."""
-    where, loc = "", list(details["loc"])
-    if len(loc) >= 2 and loc[0] == "rules" and isinstance(loc[1], int):
-        rule = tree["rules"][loc[1]]
-        name = rule.get("name") if isinstance(rule, dict) else None
-        where, loc = f"rule {name!r}: " if isinstance(name, str) else f"rule {loc[1] + 1}: ", loc[2:]
-    path = re.sub(r"\.\[", "[", ".".join(f"[{part}]" if isinstance(part, int) else str(part) for part in loc))
-    if details["type"] == "value_error":
-        message = str(details["ctx"]["error"])
-    elif details["type"] == "extra_forbidden":
-        message = "no such field"
-    elif details["type"] == "missing":
-        message = "is missing"
-    else:
-        message = f"{_expected(path, details)}, got {_shortened(details['input'])}"
-    return f"{where}{path}: {message}" if path else f"{where}{message}"
-
-
-def _expected(path: str, details: ErrorDetails) -> str:
-    if details["type"] == "string_pattern_mismatch":
-        field = path.rsplit(".", 1)[-1]
-        for words, expected in (
-            (("target",), 'must be a number such as "+12105550199"'),
-            (("from", "to"), 'must be a time such as "08:00"'),
-            (("protected",), 'must be a number such as "911"'),
-        ):
-            if field.split("[")[0] in words:
-                return expected
-        return "must be a name of 1 to 64 letters, digits, spaces, '.', '_' or '-'"
-    return details["msg"][0].lower() + details["msg"][1:].replace("Input ", "")
-
-
-def _shortened(value: object) -> str:
-    text = repr(value)
-    return text if len(text) <= 60 else f"{text[:57]}..."
+    return write_yaml(source)
 
 
 def _invalid(message: str, faults: list[str] | None = None) -> InvalidInputError:
