@@ -22,6 +22,7 @@ import select
 import signal
 import subprocess
 import sys
+import threading
 import time
 from contextlib import suppress
 from pathlib import Path
@@ -69,6 +70,7 @@ class EmbeddedServer:
         self._process: subprocess.Popen[bytes] | None = None
         self._lock: int | None = None
         self._place: Place | None = None
+        self._interrupted = threading.Event()
 
     @property
     def pid(self) -> int | None:
@@ -117,6 +119,14 @@ class EmbeddedServer:
             user=user.name,
             seconds=round(time.monotonic() - began, 2),
         )
+
+    def wait(self, timeout_s: float) -> bool:
+        """Wait for the postmaster's end; whether it has ended."""
+        return self._process is None or wait_for_end(self._process, timeout_s)
+
+    def interrupt(self) -> None:
+        """Make a `start` under way in another thread give up; none can follow."""
+        self._interrupted.set()
 
     def stop(self) -> None:
         """Stop the server (fast: open transactions are rolled back) and release the data folder. Idempotent."""
@@ -191,6 +201,8 @@ class EmbeddedServer:
             answer = psycopg.pq.PGconn.ping(url)
             if answer == Ping.OK:
                 return True
+            if self._interrupted.is_set():
+                raise UnavailableError("database: interrupted")
             patience_s = START_TIMEOUT_S if answer == Ping.REJECT else SILENT_TIMEOUT_S
             if time.monotonic() > began + patience_s:
                 raise UnavailableError(f"database: PostgreSQL did not accept connections for {patience_s:.0f} s")
@@ -215,6 +227,21 @@ class EmbeddedServer:
                     connection.execute(sql.SQL("CREATE DATABASE {} OWNER {}").format(name, name))
         except psycopg.Error as error:
             raise UnavailableError(f"database: {_last_line(str(error))}") from error
+
+
+def wait_for_end(process: subprocess.Popen[bytes], timeout_s: float) -> bool:
+    """Sleep until a child ends, `timeout_s` at most; whether it has. (Popen.wait with a timeout polls.)"""
+    if process.poll() is not None:
+        return True
+    try:
+        handle = os.pidfd_open(process.pid)
+    except ProcessLookupError:
+        return process.poll() is not None
+    try:
+        _ended(handle, timeout_s)
+    finally:
+        os.close(handle)
+    return process.poll() is not None
 
 
 def _stop_leftover(cluster: Path) -> None:
