@@ -11,6 +11,7 @@ from ringfence.errors import RingfenceError
 
 # Module of each command group, in the order that `--help` shows.
 GROUPS: tuple[str, ...] = (
+    "up",
     "status",
     "policy",
     "explain",

@@ -1,0 +1,243 @@
+"""`ringfence up`: everything on one machine — database, mediation with console, one ENUM server.
+
+Order: database (embedded, unless a URL names another) → schema and first administrator → mediation → the ENUM server's
+device → ENUM server. Each is kept running by `ringfence.node.supervisor` until Ctrl-C or SIGTERM.
+"""
+
+from __future__ import annotations
+
+import json
+import signal
+import sys
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager, suppress
+from itertools import count
+from pathlib import Path
+from typing import Annotated, Any
+
+import structlog
+import typer
+
+from ringfence.accounts.people import FIRST_ADMINISTRATOR, ensure_first_administrator
+from ringfence.cli.client import connect
+from ringfence.cli.options import ConfigOption, DataOption, settings_from
+from ringfence.cli.up_screen import Screen, Welcome
+from ringfence.database.cluster import write_private
+from ringfence.database.connection import open_database
+from ringfence.database.embedded import EmbeddedServer
+from ringfence.database.migrate import migrate
+from ringfence.errors import ConfigurationError, ConflictError, UnavailableError
+from ringfence.mediation.local_entrance import mediation_file
+from ringfence.node.child import ChildProcess
+from ringfence.node.supervisor import Supervisor
+from ringfence.settings import Settings
+
+_STOP_SIGNALS = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)
+
+
+def register(app: typer.Typer) -> None:
+    """Add the command."""
+    app.command("up")(up)
+
+
+def up(
+    config: ConfigOption = None,
+    data: DataOption = None,
+    port: Annotated[
+        int | None, typer.Option(help="Port of console and API; 0 picks a free one.", show_default="8420")
+    ] = None,
+    listen: Annotated[
+        list[str] | None,
+        typer.Option(metavar="ADDRESS:PORT", help="Where the ENUM server listens.", show_default="127.0.0.1:1053"),
+    ] = None,
+    database: Annotated[
+        str | None, typer.Option(help="libpq URL; default: the embedded server.", show_default=False)
+    ] = None,
+) -> None:
+    """Start database, mediation with console and ENUM server on this machine; Ctrl-C stops all."""
+    settings = settings_from(config, data, api__port=port, enum__listen=listen or None, database__url=database)
+    screen = Screen()
+    try:
+        with _stopped_by_signals():
+            _log_to(settings)
+            with Supervisor(settings.data) as supervisor:
+                try:
+                    Node(settings, config, supervisor, screen).start()
+                    while True:
+                        signal.pause()
+                finally:
+                    screen.stopping()
+    except KeyboardInterrupt:
+        screen.stopped()
+
+
+class Node:
+    """The start of one machine's services, and the ports that they came to have."""
+
+    def __init__(self, settings: Settings, config: Path | None, supervisor: Supervisor, screen: Screen) -> None:
+        self._settings = settings
+        self._config = config
+        self._supervisor = supervisor
+        self._screen = screen
+        self._api_port = settings.api.port
+        self._listen = settings.enum.listen
+        self._url = ""
+
+    def start(self) -> None:
+        """Start everything in order; a RingfenceError ends the start."""
+        password: str | None = None
+        try:
+            if self._settings.database.url is None:
+                with self._screen.step("PostgreSQL"):
+                    self._supervisor.run("database", EmbeddedServer(self._settings))
+            with self._screen.step("Schema"):
+                password = self._prepare_database()
+            with self._screen.step("Mediation and console"):
+                self._start_mediation()
+            with self._screen.step("ENUM server"):
+                self._ensure_device()
+                self._start_enum()
+        except BaseException:
+            if password is not None:  # made, stored only as a hash, and not shown yet
+                self._screen.password(FIRST_ADMINISTRATOR, password)
+            raise
+        self._screen.welcome(
+            Welcome(
+                console=self._url,
+                enum=self._listen,
+                apex=self._settings.enum.apex[0],
+                option_code=self._settings.enum.source_option_codes[0]
+                if self._settings.enum.source_option_codes
+                else None,
+                user=FIRST_ADMINISTRATOR,
+                password=password,
+                data=self._settings.data,
+            )
+        )
+
+    def _prepare_database(self) -> str | None:
+        """Bring the schema up; the first administrator's one-time password when there was none yet.
+
+        Done here rather than by the mediation, so that the password stays in memory until it is on the screen.
+        """
+        database = open_database(self._settings)
+        try:
+            migrate(database)
+            with database.connection() as connection:
+                return ensure_first_administrator(connection)
+        finally:
+            database.close()
+
+    def _start_mediation(self) -> None:
+        ready = mediation_file(self._settings.data)
+        self._supervisor.run("mediation", self._child("mediation", ready, self._environment))
+        self._url = str(_read_json(ready)["url"])
+        self._api_port = int(self._url.rpartition(":")[2])
+
+    def _start_enum(self) -> None:
+        ready = enum_file(self._settings.data)
+        self._supervisor.run("enum", self._child("enum", ready, self._enum_environment))
+        self._listen = tuple(_read_json(ready)["listen"])
+
+    def _child(self, name: str, ready: Path, environment: Any) -> ChildProcess:
+        return ChildProcess(
+            name,
+            [sys.executable, "-m", "ringfence", name],
+            log_file=self._settings.data / "log" / f"{name}.log",
+            ready_file=ready,
+            environment=environment,
+        )
+
+    def _environment(self) -> Mapping[str, str]:
+        """The same settings for a child. Through the environment, because a URL may hold a password."""
+        values = {
+            "RINGFENCE_DATA": str(self._settings.data),
+            "RINGFENCE_API_PORT": str(self._api_port),
+            "RINGFENCE_ENUM_LISTEN": ",".join(self._listen),
+        }
+        if self._config is not None:
+            values["RINGFENCE_CONFIG"] = str(self._config.absolute())
+        if self._settings.database.url is not None:
+            values["RINGFENCE_DATABASE_URL"] = self._settings.database.url
+        return values
+
+    def _enum_environment(self) -> Mapping[str, str]:
+        edge = self._settings.edge
+        values = dict(self._environment())
+        if not edge.mediation:
+            values["RINGFENCE_EDGE_MEDIATION"] = self._url
+        if edge.credential is None and edge.credential_file is None:
+            values["RINGFENCE_EDGE_CREDENTIAL_FILE"] = str(credential_file(self._settings.data))
+        return values
+
+    def _ensure_device(self) -> None:
+        """Register this machine's ENUM server once; its credential is kept where only its owner reads it."""
+        edge = self._settings.edge
+        file = credential_file(self._settings.data)
+        if edge.credential is not None or edge.credential_file is not None or file.exists():
+            return
+        file.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
+        # Of this machine's mediation, wherever RINGFENCE_URL may point.
+        with connect(self._settings.model_copy(update={"url": None, "token": None})) as client:
+            for number in count(1):
+                with suppress(ConflictError):  # a name from before the folder was emptied: its events stay its own
+                    device = client.post("devices", {"name": f"enum-{number}", "kind": "enum"})
+                    write_private(file, f"{device['credential']}\n")
+                    return
+
+
+def credential_file(data: Path) -> Path:
+    """Where the local ENUM server's credential is kept."""
+    return data / "enum" / "credential"
+
+
+def enum_file(data: Path) -> Path:
+    """Where a serving ENUM server says its addresses (docs/contracts.md 6)."""
+    return data / "run" / "enum.json"
+
+
+@contextmanager
+def _stopped_by_signals() -> Iterator[None]:
+    """Turn the first Ctrl-C, SIGTERM or SIGHUP into KeyboardInterrupt; more of them do not disturb the stopping."""
+
+    def stop(*_: object) -> None:
+        for number in _STOP_SIGNALS:
+            signal.signal(number, signal.SIG_IGN)
+        raise KeyboardInterrupt
+
+    before = {number: signal.signal(number, stop) for number in _STOP_SIGNALS}
+    try:
+        yield
+    finally:
+        for number, handler in before.items():
+            signal.signal(number, handler)
+
+
+def _log_to(settings: Settings) -> None:
+    """Our own log beside the children's: the screen belongs to the operator."""
+    folder = settings.data / "log"
+    try:
+        folder.mkdir(mode=0o700, parents=True, exist_ok=True)
+        file = (folder / "up.log").open("a", encoding="utf-8", buffering=1)
+    except OSError as error:
+        raise ConfigurationError(f"data: {folder} cannot be used: {error.strerror}") from None
+    structlog.configure(
+        processors=[
+            structlog.processors.add_log_level,
+            structlog.processors.TimeStamper(fmt="iso", utc=True),
+            structlog.processors.format_exc_info,
+            structlog.processors.JSONRenderer()
+            if settings.log.format == "json"
+            else structlog.processors.LogfmtRenderer(key_order=("timestamp", "level", "event")),
+        ],
+        logger_factory=structlog.WriteLoggerFactory(file),
+        cache_logger_on_first_use=False,
+    )
+
+
+def _read_json(file: Path) -> dict[str, Any]:
+    try:
+        tree: dict[str, Any] = json.loads(file.read_text(encoding="utf-8"))
+    except (OSError, ValueError) as error:
+        raise UnavailableError(f"{file} cannot be read: {error}") from None
+    return tree
