@@ -22,7 +22,7 @@ PACKAGE = Path(__file__).parents[2] / "python"
 
 # Serves (its ready file says so) until SIGTERM, and notes both in a journal.
 SERVER = """
-import os, signal, sys
+import os, signal, sys, time
 from pathlib import Path
 name, folder = sys.argv[1], Path(sys.argv[2])
 def note(what):
@@ -35,7 +35,7 @@ signal.signal(signal.SIGTERM, stop)
 note("start")
 (folder / name).write_text(str(os.getpid()))
 while True:
-    signal.pause()
+    time.sleep(0.1)
 """
 DEAF = SERVER.replace("signal.signal(signal.SIGTERM, stop)", "signal.signal(signal.SIGTERM, signal.SIG_IGN)")
 
@@ -147,7 +147,7 @@ with Supervisor(data) as supervisor:
         supervisor.run(name, ChildProcess(name, [sys.executable, "-c", script, name, str(data)],
                                           log_file=data / "log" / name, ready_file=data / name))
     print("READY", flush=True)
-    signal.pause()
+    sys.stdin.read()
 """
 
 
@@ -155,11 +155,12 @@ def start_owner(data: Path, first: str = SERVER, second: str = SERVER) -> subpro
     owner = subprocess.Popen(
         [sys.executable, "-c", OWNER, str(data), first, second],
         env={**os.environ, "PYTHONPATH": str(PACKAGE)},
+        stdin=subprocess.PIPE,
         stdout=subprocess.PIPE,
         text=True,
     )
     assert owner.stdout is not None
-    assert any(line.strip() == "READY" for line in owner.stdout)
+    assert any("READY" in line for line in owner.stdout)  # the keepers' log may share its line
     eventually(lambda: len(state_of(data).services) == 2 and state_of(data).services[1].is_running, "both reported")
     return owner
 

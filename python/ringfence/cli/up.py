@@ -9,6 +9,7 @@ from __future__ import annotations
 import json
 import signal
 import sys
+import time
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager, suppress
 from itertools import count
@@ -64,7 +65,7 @@ def up(
                 try:
                     Node(settings, config, supervisor, screen).start()
                     while True:
-                        signal.pause()
+                        time.sleep(1)  # not signal.pause: a signal just before it would be slept through
                 finally:
                     screen.stopping()
     except KeyboardInterrupt:

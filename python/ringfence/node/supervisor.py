@@ -135,8 +135,8 @@ class Keeper:
                 log.exception("node.start_failed", service=self.name)
             return False
         self._become("running")
-        self._started.set()
         log.info("node.service_started", service=self.name, pid=self._service.pid)
+        self._started.set()
         return True
 
     def _become(self, state: str) -> None:
