@@ -4,11 +4,15 @@
 use pyo3::prelude::*;
 
 mod copy;
+mod enum_server;
 mod journal;
+mod policy;
 
 #[pymodule]
 fn _native(module: &Bound<'_, PyModule>) -> PyResult<()> {
     copy::register(module)?;
+    enum_server::register(module)?;
     journal::register(module)?;
+    policy::register(module)?;
     Ok(())
 }

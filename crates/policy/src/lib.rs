@@ -2,3 +2,29 @@
 //!
 //! Stands at the end of "policy down": a policy version arrives as a document, is compiled into a
 //! [`Snapshot`], and `decide(query, now)` answers from it. Pure: no I/O, no clock.
+//!
+//! ```text
+//! bytes ─ document ─► Document ─ compile ─► Snapshot ─ decide(call, now, rates) ─► Decision
+//!                                              └────── explain(source, destination, now) ─► Explanation
+//! ```
+#![cfg_attr(test, allow(clippy::unwrap_used, clippy::expect_used, clippy::panic))]
+
+mod answers;
+mod bits;
+mod compile;
+mod decide;
+mod decision;
+mod document;
+mod error;
+mod explain;
+mod rate;
+mod schedule;
+mod snapshot;
+
+pub use answers::{Answers, REGEXP_MAX, Template, Values};
+pub use decision::{Action, Decision, MONITORED_MAX, Monitored, Reason};
+pub use document::{Document, List, Matcher, Mode, Rate, RateKey, Rule, RuleDirection, Schedule};
+pub use error::PolicyError;
+pub use explain::{Explanation, RuleVerdict, Verdict};
+pub use rate::RateCounters;
+pub use snapshot::{Call, Snapshot};

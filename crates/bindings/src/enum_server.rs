@@ -1,0 +1,87 @@
+//! `EnumServer`: start, policy, counters, stop. Nothing of it is called for a query.
+use std::sync::Arc;
+
+use pyo3::exceptions::{PyOSError, PyRuntimeError, PyValueError};
+use pyo3::prelude::*;
+use ringfence_enum_server::{Config, Server, StartError};
+
+use crate::journal::PyJournal;
+use crate::policy::policy_error;
+
+/// The ENUM server's sockets and data-plane threads.
+#[pyclass(frozen, module = "ringfence._native")]
+struct EnumServer {
+    server: Server,
+}
+
+#[pymethods]
+impl EnumServer {
+    #[new]
+    fn new(py: Python<'_>, configuration: &str) -> PyResult<Self> {
+        py.detach(|| {
+            let config = Config::parse(configuration).map_err(PyValueError::new_err)?;
+            Server::start(&config)
+                .map(|server| Self { server })
+                .map_err(start_error)
+        })
+    }
+
+    #[getter]
+    fn addresses(&self) -> Vec<String> {
+        self.server
+            .addresses()
+            .iter()
+            .map(ToString::to_string)
+            .collect()
+    }
+
+    fn install(&self, py: Python<'_>, document: &[u8]) -> PyResult<()> {
+        py.detach(|| self.server.install(document))
+            .map_err(policy_error)
+    }
+
+    fn uninstall(&self, py: Python<'_>) {
+        py.detach(|| self.server.uninstall());
+    }
+
+    #[getter]
+    fn policy_version(&self) -> u32 {
+        self.server.policy_version()
+    }
+
+    fn counters(&self) -> PyResult<String> {
+        let counters: serde_json::Map<_, _> = self
+            .server
+            .counters()
+            .into_iter()
+            .map(|(name, count)| (name, count.into()))
+            .collect();
+        serde_json::to_string(&counters).map_err(|error| PyRuntimeError::new_err(error.to_string()))
+    }
+
+    fn journal(&self) -> PyResult<PyJournal> {
+        let journal = self.server.journal();
+        let journal =
+            journal.ok_or_else(|| PyValueError::new_err("journal: the configuration has none"))?;
+        Ok(PyJournal::new(Arc::clone(journal)))
+    }
+
+    fn stop(&self, py: Python<'_>) {
+        py.detach(|| self.server.stop());
+    }
+}
+
+fn start_error(error: StartError) -> PyErr {
+    match &error {
+        StartError::Configuration(text) => PyValueError::new_err(text.clone()),
+        StartError::Listen { error: system, .. } => match system.raw_os_error() {
+            Some(code) => PyOSError::new_err((code, error.to_string())),
+            None => PyOSError::new_err(error.to_string()),
+        },
+        StartError::Journal(_) | StartError::Thread(_) => PyOSError::new_err(error.to_string()),
+    }
+}
+
+pub(crate) fn register(module: &Bound<'_, PyModule>) -> PyResult<()> {
+    module.add_class::<EnumServer>()
+}

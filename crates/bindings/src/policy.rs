@@ -1,0 +1,70 @@
+//! `Policy`, `PolicyError` and `normalise`: the pure parts.
+use pyo3::create_exception;
+use pyo3::exceptions::PyValueError;
+use pyo3::prelude::*;
+use ringfence_numbers::{DialPlan, Site};
+use ringfence_policy::Snapshot;
+
+create_exception!(
+    ringfence._native,
+    PolicyError,
+    PyValueError,
+    "A policy document that does not compile; the message names the field."
+);
+
+/// A compiled policy snapshot: the very engine that decides on the wire.
+#[pyclass(frozen, module = "ringfence._native")]
+struct Policy {
+    snapshot: Snapshot,
+}
+
+#[pymethods]
+impl Policy {
+    #[new]
+    fn new(py: Python<'_>, document: &[u8]) -> PyResult<Self> {
+        py.detach(|| Snapshot::from_bytes(document))
+            .map(|snapshot| Self { snapshot })
+            .map_err(policy_error)
+    }
+
+    #[getter]
+    fn version(&self) -> u32 {
+        self.snapshot.version()
+    }
+
+    #[pyo3(signature = (source, destination, now_us))]
+    fn explain(
+        &self,
+        py: Python<'_>,
+        source: Option<&str>,
+        destination: &str,
+        now_us: i64,
+    ) -> PyResult<String> {
+        py.detach(|| serde_json::to_string(&self.snapshot.explain(source, destination, now_us)))
+            .map_err(|error| PyValueError::new_err(error.to_string()))
+    }
+}
+
+/// (E.164 digits or 0, number class) of raw text under a site's dial plan (JSON, docs/contracts.md 4).
+#[pyfunction]
+fn normalise(py: Python<'_>, number: &str, site: &str) -> PyResult<(u64, u8)> {
+    py.detach(|| {
+        let site: Site = serde_json::from_str(site)
+            .map_err(|error| PyValueError::new_err(format!("site: {error}")))?;
+        let plan = DialPlan::compile(&site, &[])
+            .map_err(|error| PyValueError::new_err(error.to_string()))?;
+        let party = plan.normalise(number.as_bytes());
+        Ok((party.digits(), party.class as u8))
+    })
+}
+
+/// A refused document as Python sees it.
+pub(crate) fn policy_error(error: ringfence_policy::PolicyError) -> PyErr {
+    PolicyError::new_err(error.to_string())
+}
+
+pub(crate) fn register(module: &Bound<'_, PyModule>) -> PyResult<()> {
+    module.add("PolicyError", module.py().get_type::<PolicyError>())?;
+    module.add_class::<Policy>()?;
+    module.add_function(wrap_pyfunction!(normalise, module)?)
+}

@@ -1,0 +1,171 @@
+//! Configuration of an ENUM server (docs/contracts.md 5): JSON, unknown fields refused.
+use std::net::SocketAddr;
+use std::path::PathBuf;
+use std::time::Duration;
+
+use ringfence_policy::Action;
+use serde::Deserialize;
+
+use crate::wire::name;
+
+/// Most threads for each address.
+const WORKERS_MAX: u16 = 256;
+/// What `{host}` may have before it in a regexp limits an apex.
+const APEX_MAX: usize = 128;
+
+/// As configured.
+#[derive(Debug, Clone, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Config {
+    /// Addresses to answer at; port 0 picks one.
+    pub listen: Vec<SocketAddr>,
+    /// Zones answered.
+    pub apex: Vec<String>,
+    /// Threads for each address.
+    #[serde(default = "one")]
+    pub workers: u16,
+    /// EDNS0 options that may carry the source URI.
+    #[serde(default = "default_option_codes")]
+    pub source_option_codes: Vec<u16>,
+    /// Answer while there is no policy.
+    #[serde(default)]
+    pub fail_mode: FailMode,
+    /// The journal of events; without one none are kept.
+    #[serde(default)]
+    pub journal: Option<JournalConfig>,
+}
+
+/// Answer while there is no policy.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub enum FailMode {
+    /// Calls go on.
+    #[default]
+    Allow,
+    /// NODATA.
+    None,
+    /// Calls are refused.
+    Terminate,
+}
+
+impl FailMode {
+    /// The action.
+    #[must_use]
+    pub fn action(self) -> Action {
+        match self {
+            Self::Allow => Action::Allow,
+            Self::None => Action::None,
+            Self::Terminate => Action::Terminate,
+        }
+    }
+}
+
+/// The journal's part.
+#[derive(Debug, Clone, Deserialize)]
+#[serde(deny_unknown_fields)]
+#[allow(missing_docs)]
+pub struct JournalConfig {
+    pub folder: PathBuf,
+    pub segment_bytes: Option<u64>,
+    pub max_bytes: Option<u64>,
+    pub keep_hours: Option<f64>,
+    pub sync_ms: Option<u64>,
+    pub stage: Option<PathBuf>,
+    pub stage_bytes: Option<u64>,
+}
+
+impl JournalConfig {
+    /// With the journal's own defaults for what is left out.
+    #[must_use]
+    pub fn to_journal(&self) -> ringfence_journal::Config {
+        let defaults = ringfence_journal::Config::new(&self.folder);
+        let keep = self
+            .keep_hours
+            .and_then(|hours| Duration::try_from_secs_f64(hours * 3600.0).ok());
+        ringfence_journal::Config {
+            segment_bytes: self.segment_bytes.unwrap_or(defaults.segment_bytes),
+            max_bytes: self.max_bytes.unwrap_or(defaults.max_bytes),
+            keep: keep.unwrap_or(defaults.keep),
+            sync: self.sync_ms.map_or(defaults.sync, Duration::from_millis),
+            stage: self.stage.clone(),
+            stage_bytes: self.stage_bytes.unwrap_or(defaults.stage_bytes),
+            folder: defaults.folder,
+        }
+    }
+}
+
+fn one() -> u16 {
+    1
+}
+
+fn default_option_codes() -> Vec<u16> {
+    vec![4, 65_001]
+}
+
+impl Config {
+    /// Reads and checks; an error names the field.
+    pub fn parse(json: &str) -> Result<Self, String> {
+        let config: Self =
+            serde_json::from_str(json).map_err(|error| format!("configuration: {error}"))?;
+        if config.listen.is_empty() {
+            return Err("listen: must name at least one ADDRESS:PORT".into());
+        }
+        if config.workers == 0 || config.workers > WORKERS_MAX {
+            return Err(format!("workers: must be 1 to {WORKERS_MAX}"));
+        }
+        if config.apex.is_empty() {
+            return Err("apex: must name at least one zone".into());
+        }
+        for (index, apex) in config.apex.iter().enumerate() {
+            if apex.len() > APEX_MAX || name::from_text(apex).is_none() {
+                return Err(format!(
+                    "apex[{index}]: {apex:?} is no domain name of at most {APEX_MAX} characters"
+                ));
+            }
+        }
+        Ok(config)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_fault_names_its_field() {
+        for (json, field) in [
+            (r#"{"listen": [], "apex": ["a"]}"#, "listen"),
+            (
+                r#"{"listen": ["127.0.0.1"], "apex": ["a"]}"#,
+                "configuration",
+            ),
+            (r#"{"listen": ["127.0.0.1:0"], "apex": []}"#, "apex"),
+            (
+                r#"{"listen": ["127.0.0.1:0"], "apex": ["a", "b c"]}"#,
+                "apex[1]",
+            ),
+            (
+                r#"{"listen": ["127.0.0.1:0"], "apex": ["a"], "workers": 0}"#,
+                "workers",
+            ),
+            (
+                r#"{"listen": ["127.0.0.1:0"], "apex": ["a"], "speed": 1}"#,
+                "configuration",
+            ),
+            (
+                r#"{"listen": ["127.0.0.1:0"], "apex": ["a"], "fail_mode": "deny"}"#,
+                "configuration",
+            ),
+        ] {
+            assert!(
+                Config::parse(json)
+                    .unwrap_err()
+                    .starts_with(&format!("{field}: ")),
+                "{json}"
+            );
+        }
+        assert!(
+            Config::parse(r#"{"listen": ["[::1]:0"], "apex": ["a"], "fail_mode": "none"}"#).is_ok()
+        );
+    }
+}

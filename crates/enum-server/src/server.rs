@@ -1,0 +1,247 @@
+//! The server: sockets bound, threads started, policy switched, stopped.
+use std::io;
+use std::net::{SocketAddr, UdpSocket};
+use std::os::unix::net::UnixStream;
+use std::sync::atomic::{AtomicBool, Ordering::Relaxed};
+use std::sync::{Arc, Mutex, PoisonError};
+use std::thread::{Builder, JoinHandle};
+
+use arc_swap::ArcSwapOption;
+use ringfence_journal::{Journal, JournalError};
+use ringfence_policy::PolicyError;
+use thiserror::Error;
+
+use crate::Config;
+use crate::counters::Counters;
+use crate::installed::{Installed, Service};
+use crate::sink::{EventSink, NoJournal};
+use crate::stages::Pipeline;
+use crate::transport::{tcp, udp};
+
+/// Why a server does not start.
+#[derive(Debug, Error)]
+pub enum StartError {
+    /// The configuration is at fault.
+    #[error("{0}")]
+    Configuration(String),
+    /// An address cannot be listened at.
+    #[error("listen: {address}: {error}")]
+    Listen {
+        /// As configured.
+        address: SocketAddr,
+        /// What the system says.
+        error: io::Error,
+    },
+    /// The journal does not open.
+    #[error("journal: {0}")]
+    Journal(#[from] JournalError),
+    /// A thread does not start.
+    #[error("threads: {0}")]
+    Thread(io::Error),
+}
+
+impl From<PolicyError> for StartError {
+    fn from(error: PolicyError) -> Self {
+        Self::Configuration(error.to_string())
+    }
+}
+
+/// A running ENUM server. Dropping it stops it.
+#[derive(Debug)]
+pub struct Server {
+    service: Arc<Service>,
+    policy: Arc<ArcSwapOption<Installed>>,
+    counters: Vec<Arc<Counters>>,
+    journal: Option<Arc<Journal>>,
+    addresses: Vec<SocketAddr>,
+    running: Mutex<Option<Running>>,
+}
+
+#[derive(Debug)]
+struct Running {
+    stop: Arc<AtomicBool>,
+    sockets: Vec<Arc<UdpSocket>>,
+    tcp_waker: UnixStream,
+    threads: Vec<JoinHandle<()>>,
+}
+
+/// What a thread serves with.
+struct Worker {
+    pipeline: Pipeline<Box<dyn EventSink>>,
+    policy: Arc<ArcSwapOption<Installed>>,
+    stop: Arc<AtomicBool>,
+}
+
+impl Server {
+    /// Binds, opens the journal and starts to answer.
+    pub fn start(config: &Config) -> Result<Self, StartError> {
+        let service = Arc::new(Service::new(config)?);
+        let (mut sockets, mut listeners, mut addresses) = (Vec::new(), Vec::new(), Vec::new());
+        for &address in &config.listen {
+            let listen = |error| StartError::Listen { address, error };
+            let (bound, listener) = bind(address, usize::from(config.workers)).map_err(listen)?;
+            addresses.push(listener.local_addr().map_err(listen)?);
+            sockets.extend(bound.into_iter().map(Arc::new));
+            listeners.push(listener);
+        }
+        let journal = match &config.journal {
+            Some(journal) => Some(Arc::new(Journal::open(journal.to_journal())?)),
+            None => None,
+        };
+        let mut server = Self {
+            service,
+            policy: Arc::default(),
+            counters: Vec::new(),
+            journal,
+            addresses,
+            running: Mutex::new(None),
+        };
+        let (tcp_waker, tcp_woken) = UnixStream::pair().map_err(StartError::Thread)?;
+        let mut running = Running {
+            stop: Arc::default(),
+            sockets: sockets.clone(),
+            tcp_waker,
+            threads: Vec::new(),
+        };
+        for (index, socket) in sockets.into_iter().enumerate() {
+            let mut worker = server.worker(index, &running)?;
+            running.spawn(format!("enum-udp-{index}"), move || {
+                udp::serve(&socket, &mut worker.pipeline, &worker.policy, &worker.stop);
+            })?;
+        }
+        let mut worker = server.worker(running.threads.len(), &running)?;
+        running.spawn("enum-tcp".into(), move || {
+            tcp::serve(
+                &listeners,
+                &tcp_woken,
+                &mut worker.pipeline,
+                &worker.policy,
+                &worker.stop,
+            );
+        })?;
+        server.running = Mutex::new(Some(running));
+        Ok(server)
+    }
+
+    /// One for each thread: its counters and its stream of events.
+    fn worker(&mut self, index: usize, running: &Running) -> Result<Worker, StartError> {
+        let sink: Box<dyn EventSink> = match &self.journal {
+            Some(journal) => Box::new(journal.writer(index as u32)?),
+            None => Box::new(NoJournal),
+        };
+        let counters = Arc::new(Counters::default());
+        self.counters.push(Arc::clone(&counters));
+        Ok(Worker {
+            pipeline: Pipeline::new(Arc::clone(&self.service), counters, sink),
+            policy: Arc::clone(&self.policy),
+            stop: Arc::clone(&running.stop),
+        })
+    }
+
+    /// Addresses answered at, ports resolved.
+    #[must_use]
+    pub fn addresses(&self) -> &[SocketAddr] {
+        &self.addresses
+    }
+
+    /// Compiles a policy and switches to it; on an error the running one stays.
+    pub fn install(&self, document: &[u8]) -> Result<(), PolicyError> {
+        let installed = Arc::new(self.service.compile(document)?);
+        // The old one is freed here, or by the last worker that is in the middle of a batch with it.
+        self.policy.store(Some(installed));
+        Ok(())
+    }
+
+    /// No policy: the fail mode answers.
+    pub fn uninstall(&self) {
+        self.policy.store(None);
+    }
+
+    /// Version of the policy in force, 0 for none.
+    #[must_use]
+    pub fn policy_version(&self) -> u32 {
+        self.policy
+            .load()
+            .as_ref()
+            .map_or(0, |installed| installed.snapshot.version())
+    }
+
+    /// Counters by name, over all threads.
+    #[must_use]
+    pub fn counters(&self) -> Vec<(String, u64)> {
+        Counters::sum(self.counters.iter().map(Arc::as_ref))
+    }
+
+    /// The journal of events.
+    #[must_use]
+    pub fn journal(&self) -> Option<&Arc<Journal>> {
+        self.journal.as_ref()
+    }
+
+    /// Closes the sockets at once, so that SBCs see a dead server and not a silent one; then flushes the journal.
+    pub fn stop(&self) {
+        let running = self
+            .running
+            .lock()
+            .unwrap_or_else(PoisonError::into_inner)
+            .take();
+        let Some(running) = running else { return };
+        drop(running);
+        if let Some(journal) = &self.journal {
+            journal.close();
+        }
+    }
+}
+
+impl Drop for Server {
+    fn drop(&mut self) {
+        self.stop();
+    }
+}
+
+impl Running {
+    fn spawn(
+        &mut self,
+        name: String,
+        serve: impl FnOnce() + Send + 'static,
+    ) -> Result<(), StartError> {
+        let thread = Builder::new()
+            .name(name)
+            .spawn(serve)
+            .map_err(StartError::Thread)?;
+        self.threads.push(thread);
+        Ok(())
+    }
+}
+
+impl Drop for Running {
+    fn drop(&mut self) {
+        self.stop.store(true, Relaxed);
+        self.sockets.iter().for_each(|socket| udp::wake(socket));
+        let _ = io::Write::write(&mut self.tcp_waker, &[0]);
+        for thread in self.threads.drain(..) {
+            let _ = thread.join();
+        }
+    }
+}
+
+/// UDP sockets and the TCP listener of one address, on one port.
+fn bind(
+    address: SocketAddr,
+    workers: usize,
+) -> io::Result<(Vec<UdpSocket>, std::net::TcpListener)> {
+    const TRIES: usize = 16;
+    let mut last = None;
+    // With port 0 the system picks a port that is free for UDP; it may not be for TCP.
+    for _ in 0..if address.port() == 0 { TRIES } else { 1 } {
+        let sockets = udp::bind(address, workers)?;
+        let Some(first) = sockets.first() else {
+            continue;
+        };
+        match tcp::bind(first.local_addr()?) {
+            Ok(listener) => return Ok((sockets, listener)),
+            Err(error) => last = Some(error),
+        }
+    }
+    Err(last.unwrap_or_else(|| io::ErrorKind::AddrInUse.into()))
+}

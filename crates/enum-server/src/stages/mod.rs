@@ -1,0 +1,125 @@
+//! A query's way through the server, one file a stage. No sockets here: octets in, octets out.
+//!
+//! ```text
+//! octets ─ parse ─► Query ─ identify ─► Subject ─ decide ─► Verdict ─ answer ─► octets
+//!                                                              └───── record ─► event
+//! ```
+mod answer;
+mod decide;
+mod identify;
+mod parse;
+mod record;
+
+#[cfg(test)]
+mod tests;
+
+use std::net::SocketAddr;
+use std::sync::Arc;
+use std::time::Instant;
+
+use crate::counters::{Counter, Counters};
+use crate::installed::{Installed, Service};
+use crate::sink::EventSink;
+use crate::wire::response::{self, ANSWER_MAX};
+
+/// How a query came.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[repr(u8)]
+pub enum Transport {
+    /// One datagram.
+    Udp = 0,
+    /// A connection.
+    Tcp = 1,
+}
+
+/// When a batch of queries was received.
+#[derive(Debug, Clone, Copy)]
+pub struct Received {
+    /// Wall clock, microseconds since 1970 UTC.
+    pub time_us: i64,
+    /// For latencies.
+    pub instant: Instant,
+}
+
+/// All stages with what one thread owns.
+#[derive(Debug)]
+pub struct Pipeline<S> {
+    service: Arc<Service>,
+    counters: Arc<Counters>,
+    sink: S,
+}
+
+impl<S: EventSink> Pipeline<S> {
+    /// A pipeline for one thread.
+    pub fn new(service: Arc<Service>, counters: Arc<Counters>, sink: S) -> Self {
+        Self {
+            service,
+            counters,
+            sink,
+        }
+    }
+
+    /// The thread's counters.
+    pub fn counters(&self) -> &Counters {
+        &self.counters
+    }
+
+    /// Answers one message into `out`; gives the answer's length, 0 for no answer.
+    pub fn process(
+        &mut self,
+        packet: &[u8],
+        peer: SocketAddr,
+        transport: Transport,
+        received: Received,
+        policy: Option<&Installed>,
+        out: &mut [u8; ANSWER_MAX],
+    ) -> usize {
+        let query = match parse::parse(packet) {
+            Ok(query) => query,
+            Err(dropped) => {
+                self.counters.add(dropped);
+                return 0;
+            }
+        };
+        self.counters.add(Counter::Queries);
+        let limit = match transport {
+            Transport::Udp => response::udp_limit(query.edns.as_ref()),
+            Transport::Tcp => ANSWER_MAX,
+        };
+        let subject = identify::identify(&query, &self.service, &self.counters);
+        let verdict = decide::decide(&subject, &self.service, policy, received.time_us);
+        let answered = answer::answer(
+            &query,
+            &subject,
+            &verdict,
+            &self.service,
+            policy,
+            limit,
+            out,
+        );
+        self.counters.add(Counter::Answers);
+        record::count(&self.counters, &answered, &subject, &verdict);
+        let latency_ns = received
+            .instant
+            .elapsed()
+            .as_nanos()
+            .min(u128::from(u32::MAX)) as u32;
+        self.counters.add_latency(u64::from(latency_ns));
+        if let Some(number) = subject.number() {
+            let origin = record::Origin {
+                peer,
+                transport,
+                time_us: received.time_us,
+                latency_ns,
+            };
+            record::record(&mut self.sink, origin, number, &verdict, answered.rcode);
+        }
+        answered.length
+    }
+
+    /// Makes the events of the batch safe; before its answers are sent.
+    pub fn commit(&mut self) {
+        self.sink.commit();
+        self.counters.set_events_lost(self.sink.lost());
+    }
+}

@@ -1,0 +1,257 @@
+//! Why a call is decided as it is: the decision, and a verdict for every rule (docs/contracts.md 4).
+use ringfence_numbers::{E164, NumberClass, Party};
+use serde::Serialize;
+
+use crate::document::{Matcher, Mode};
+use crate::snapshot::{Call, CompiledRule, Snapshot};
+use crate::{Action, REGEXP_MAX, Reason, Values};
+
+/// What `explain` answers, as it is shown.
+#[derive(Debug, Serialize)]
+pub struct Explanation {
+    /// What is done.
+    pub action: Action,
+    /// Why.
+    pub reason: Reason,
+    /// Name of the deciding rule.
+    pub rule: Option<String>,
+    /// Its id, 0 for none.
+    pub rule_id: u32,
+    /// Where a redirect goes.
+    pub target: Option<String>,
+    /// The version that decided.
+    pub policy_version: u32,
+    /// Normalised, or the raw text.
+    pub source: Option<String>,
+    /// What the source turned out to be.
+    pub source_class: &'static str,
+    /// Normalised, or the raw text.
+    pub destination: String,
+    /// What the destination turned out to be.
+    pub destination_class: &'static str,
+    /// From the site's own ranges.
+    pub direction: &'static str,
+    /// Names of monitored rules that matched.
+    pub monitored: Vec<String>,
+    /// The NAPTR regexp; `{host}` is left where the asked apex fills it in.
+    pub answer: Option<String>,
+    /// Every rule in order.
+    pub rules: Vec<RuleVerdict>,
+}
+
+/// What became of one rule.
+#[derive(Debug, Serialize)]
+pub struct RuleVerdict {
+    /// Id of the rule.
+    pub id: u32,
+    /// Name of the rule.
+    pub name: String,
+    /// Whether it acts.
+    pub mode: Mode,
+    /// What became of it.
+    pub verdict: Verdict,
+    /// In words.
+    pub why: String,
+}
+
+/// What became of a rule.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Verdict {
+    /// It decides.
+    Decides,
+    /// It matches, in monitor mode.
+    WouldDecide,
+    /// It does not match.
+    PassedOver,
+    /// The decision fell before it.
+    NotReached,
+    /// It is switched off.
+    Off,
+}
+
+impl Snapshot {
+    /// Explains a call at `now_us`. Rate conditions are taken as not exceeded: explaining counts no call.
+    #[must_use]
+    pub fn explain(&self, source: Option<&str>, destination: &str, now_us: i64) -> Explanation {
+        let from = source.map_or(Party::ABSENT, |text| self.plan.normalise(text.as_bytes()));
+        let to = self.plan.normalise(destination.as_bytes());
+        let call = self.call(from, to);
+        let decision = self.decide_with(&call, now_us, |rule| rule.rate.is_none());
+        let verdicts = Walk {
+            snapshot: self,
+            call: &call,
+            now_us,
+        }
+        .verdicts();
+        let name = |id: u32| {
+            self.rules
+                .iter()
+                .find(|rule| rule.id == id)
+                .map(|rule| rule.name.clone())
+        };
+        Explanation {
+            action: decision.action,
+            reason: decision.reason,
+            rule: name(decision.rule_id),
+            rule_id: decision.rule_id,
+            target: decision.target.map(|target| target.to_string()),
+            policy_version: self.version,
+            source: shown(&from, source.filter(|text| !text.is_empty())),
+            source_class: from.class.word(),
+            destination: shown(&to, Some(destination)).unwrap_or_default(),
+            destination_class: to.class.word(),
+            direction: call.direction.word(),
+            monitored: decision
+                .monitored
+                .as_slice()
+                .iter()
+                .filter_map(|&id| name(id))
+                .collect(),
+            answer: self.answer_text(decision.action, decision.target, &call, destination),
+            rules: verdicts,
+        }
+    }
+
+    fn answer_text(
+        &self,
+        action: Action,
+        target: Option<E164>,
+        call: &Call,
+        destination: &str,
+    ) -> Option<String> {
+        let digits: Vec<u8> = destination
+            .bytes()
+            .filter(u8::is_ascii_digit)
+            .take(32)
+            .collect();
+        let values = Values {
+            target,
+            destination: call.destination.number,
+            destination_digits: &digits,
+            source: call.source.number,
+        };
+        let mut out = [0; REGEXP_MAX];
+        let length = self.answers.template(action)?.write(&values, &mut out)?;
+        Some(String::from_utf8_lossy(&out[..length]).into_owned())
+    }
+}
+
+fn shown(party: &Party, raw: Option<&str>) -> Option<String> {
+    party
+        .number
+        .map(|number| number.to_string())
+        .or_else(|| raw.map(str::to_owned))
+}
+
+/// Goes through the rules one by one, as the plain reading of the policy would.
+struct Walk<'a> {
+    snapshot: &'a Snapshot,
+    call: &'a Call,
+    now_us: i64,
+}
+
+impl Walk<'_> {
+    fn verdicts(&self) -> Vec<RuleVerdict> {
+        let lists = |party: &Party| {
+            party
+                .number
+                .map_or(Vec::new(), |number| self.snapshot.numbers.tags_of(number))
+        };
+        let (source_lists, destination_lists) =
+            (lists(&self.call.source), lists(&self.call.destination));
+        let is_protected = self.call.destination.class == NumberClass::Emergency;
+        let mut decided_by = is_protected
+            .then(|| "the destination is protected and allowed before any rule".to_owned());
+        let mut verdicts = Vec::with_capacity(self.snapshot.rules.len());
+        for rule in &self.snapshot.rules {
+            let (verdict, why) = match (&decided_by, rule.mode) {
+                (_, Mode::Off) => (Verdict::Off, "the rule is switched off".to_owned()),
+                (Some(why), _) => (Verdict::NotReached, why.clone()),
+                (None, mode) => match self.test(rule, &source_lists, &destination_lists) {
+                    Err(why) => (Verdict::PassedOver, why),
+                    Ok(why) if mode == Mode::Monitor => (Verdict::WouldDecide, why),
+                    Ok(why) => {
+                        decided_by = Some(format!("rule {:?} decided before", rule.name));
+                        (Verdict::Decides, why)
+                    }
+                },
+            };
+            verdicts.push(RuleVerdict {
+                id: rule.id,
+                name: rule.name.clone(),
+                mode: rule.mode,
+                verdict,
+                why,
+            });
+        }
+        verdicts
+    }
+
+    /// Why the rule matches, or the first condition that does not hold.
+    fn test(
+        &self,
+        rule: &CompiledRule,
+        source_lists: &[u32],
+        destination_lists: &[u32],
+    ) -> Result<String, String> {
+        if !rule.direction.includes(self.call.direction) {
+            return Err(format!(
+                "the call's direction is {}",
+                self.call.direction.word()
+            ));
+        }
+        let source = self.side("source", &rule.sources, &self.call.source, source_lists)?;
+        let destination = self.side(
+            "destination",
+            &rule.destinations,
+            &self.call.destination,
+            destination_lists,
+        )?;
+        if !self.snapshot.is_in_schedule(rule, self.now_us) {
+            let name = rule
+                .schedule
+                .map_or("", |place| &self.snapshot.schedules[place].name);
+            return Err(format!("the time is outside schedule {name:?}"));
+        }
+        if let Some(rate) = &rule.rate {
+            let (limit, window, key) = (rate.limit, rate.window_s, rate.key.word());
+            return Err(format!(
+                "acts only above {limit} calls in {window} s per {key}; explain counts none"
+            ));
+        }
+        Ok(format!("{source}; {destination}"))
+    }
+
+    fn side(
+        &self,
+        side: &str,
+        matchers: &[Matcher],
+        party: &Party,
+        lists: &[u32],
+    ) -> Result<String, String> {
+        let shown = party.number.map_or_else(
+            || party.class.word().to_owned(),
+            |number| number.to_string(),
+        );
+        if matchers.is_empty() {
+            return Ok(format!("any {side}"));
+        }
+        let holds = |matcher: &&Matcher| match matcher {
+            Matcher::Pattern(pattern) => party.number.is_some_and(|number| pattern.matches(number)),
+            Matcher::Class(class) => party.class == *class,
+            Matcher::List(name) => {
+                let tag = self
+                    .snapshot
+                    .lists
+                    .binary_search(name)
+                    .unwrap_or(usize::MAX);
+                lists.iter().any(|&list| list as usize == tag)
+            }
+        };
+        match matchers.iter().find(holds) {
+            Some(matcher) => Ok(format!("{side} {shown} is in {matcher}")),
+            None => Err(format!("{side} {shown} is in none of the rule's {side}s")),
+        }
+    }
+}

@@ -1,0 +1,172 @@
+//! The policy document of docs/contracts.md 4: what it means, and that faults name their field.
+#![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic)]
+
+use ringfence_policy::Snapshot;
+use serde_json::{Value, json};
+
+const CONTRACT: &str = r#"{"format": 1, "version": 7,
+ "site": {"country": "US", "country_code": "1", "national_prefix": "1", "international_prefixes": ["011"], "national_lengths": [10],
+          "local_prefix": "", "local_lengths": [], "extension_lengths": [], "own_ranges": ["+12105550000-+12105559999"]},
+ "protected": ["911", "112", "988"],
+ "answers": {"allow": "!^(.*)$!sip:\\1@allow.{host}!", "terminate": "!^(.*)$!sip:\\1@terminate.{host}!",
+             "redirect": "!^.*$!sip:{target}@redirect.{host}!", "service": "E2U+sip", "host": null},
+ "lists": {"bad": {"entries": ["+1900*", "+12105550100-+12105550199"]}},
+ "schedules": {"office": {"zone": "America/Chicago", "days": ["mon", "tue"], "from": "08:00", "to": "18:00"}},
+ "rules": [{"id": 12, "name": "premium", "mode": "enforce", "direction": "any", "sources": [], "destinations": ["+19005550100", "list:bad"],
+            "action": "terminate", "target": null, "schedule": null, "rate": null},
+           {"id": 13, "name": "moved", "mode": "enforce", "direction": "any", "sources": ["class:anonymous"], "destinations": ["+12105551000"],
+            "action": "redirect", "target": "+12105550199", "schedule": null, "rate": null}]}"#;
+
+fn explained(source: Option<&str>, destination: &str) -> Value {
+    let snapshot = Snapshot::from_bytes(CONTRACT.as_bytes()).unwrap();
+    serde_json::to_value(snapshot.explain(source, destination, 0)).unwrap()
+}
+
+#[test]
+fn explain_has_the_shape_of_the_contract() {
+    let found = explained(Some("sip:2105550123@sbc"), "19005550100");
+    let expected = json!({"action": "terminate", "reason": "rule", "rule": "premium", "rule_id": 12, "target": null, "policy_version": 7,
+        "source": "+12105550123", "source_class": "number", "destination": "+19005550100", "destination_class": "number",
+        "direction": "outbound", "monitored": [], "answer": r"!^(.*)$!sip:\1@terminate.{host}!",
+        "rules": [
+            {"id": 12, "name": "premium", "mode": "enforce", "verdict": "decides", "why": "any source; destination +19005550100 is in +19005550100"},
+            {"id": 13, "name": "moved", "mode": "enforce", "verdict": "not_reached", "why": "rule \"premium\" decided before"}]});
+    assert_eq!(found, expected);
+}
+
+#[test]
+fn a_redirect_names_its_target_and_an_emergency_its_protection() {
+    let moved = explained(Some("anonymous"), "+12105551000");
+    assert_eq!(
+        (&moved["action"], &moved["target"]),
+        (&json!("redirect"), &json!("+12105550199"))
+    );
+    assert_eq!(moved["answer"], "!^.*$!sip:+12105550199@redirect.{host}!");
+    assert_eq!(
+        (&moved["source"], &moved["source_class"]),
+        (&json!("anonymous"), &json!("anonymous"))
+    );
+    let emergency = explained(None, "911");
+    assert_eq!(
+        (&emergency["action"], &emergency["reason"]),
+        (&json!("allow"), &json!("protected"))
+    );
+    assert_eq!(
+        (&emergency["source"], &emergency["destination"]),
+        (&Value::Null, &json!("911"))
+    );
+    assert!(
+        emergency["rules"]
+            .as_array()
+            .unwrap()
+            .iter()
+            .all(|rule| rule["verdict"] == "not_reached")
+    );
+}
+
+#[test]
+fn emergency_numbers_stay_allowed_under_a_policy_that_terminates_everything() {
+    let mut document: Value = serde_json::from_str(CONTRACT).unwrap();
+    let rule = json!({"id": 1, "name": "all", "mode": "enforce", "direction": "any", "sources": [], "destinations": [],
+                      "action": "terminate", "target": null, "schedule": null, "rate": null});
+    document["rules"] = json!([rule]);
+    let snapshot = Snapshot::from_bytes(document.to_string().as_bytes()).unwrap();
+    for destination in [
+        "911",
+        "112",
+        "988",
+        "+911",
+        "1911",
+        "sip:911@psap",
+        "tel:911",
+    ] {
+        let explained =
+            serde_json::to_value(snapshot.explain(Some("+12105550001"), destination, 0)).unwrap();
+        assert_eq!(
+            (&explained["action"], &explained["reason"]),
+            (&json!("allow"), &json!("protected")),
+            "{destination}"
+        );
+    }
+    assert_eq!(
+        serde_json::to_value(snapshot.explain(None, "+12105550001", 0)).unwrap()["action"],
+        "terminate"
+    );
+}
+
+#[test]
+fn a_fault_names_its_field() {
+    for (pointer, value, field) in [
+        ("/format", json!(2), "format"),
+        ("/version", json!(0), "version"),
+        ("/version", json!("7"), "version"),
+        ("/site/country_code", json!("01"), "site.country_code"),
+        ("/site/own_ranges/0", json!("1210*"), "site.own_ranges[0]"),
+        ("/protected/1", json!("x"), "protected[1]"),
+        ("/answers/allow", json!("!^.*$!sip:a b!"), "answers.allow"),
+        ("/answers/host", json!("a b"), "answers.host"),
+        ("/answers/service", json!("sip"), "answers.service"),
+        (
+            "/lists/bad/entries/1",
+            json!("+1 900"),
+            "lists.bad.entries[1]",
+        ),
+        (
+            "/schedules/office/zone",
+            json!("America/Nowhere"),
+            "schedules.office.zone",
+        ),
+        ("/rules/0/id", json!(13), "rules[1].id"),
+        ("/rules/0/id", json!(0), "rules[0].id"),
+        ("/rules/0/mode", json!("on"), "rules[0].mode"),
+        (
+            "/rules/0/destinations/1",
+            json!("list:good"),
+            "rules[0].destinations[1]",
+        ),
+        (
+            "/rules/0/destinations/1",
+            json!("class:number"),
+            "rules[0].destinations[1]",
+        ),
+        ("/rules/0/target", json!("+12105550199"), "rules[0].target"),
+        ("/rules/1/target", json!(null), "rules[1].target"),
+        ("/rules/1/target", json!("+1210*"), "rules[1].target"),
+        ("/rules/0/schedule", json!("never"), "rules[0].schedule"),
+        (
+            "/rules/0/rate",
+            json!({"limit": 10_001, "window_s": 60, "key": "pair"}),
+            "rules[0].rate.limit",
+        ),
+        (
+            "/rules/0/rate",
+            json!({"limit": 1, "window_s": 0, "key": "pair"}),
+            "rules[0].rate.window_s",
+        ),
+        (
+            "/rules/0/rate",
+            json!({"limit": 1, "window_s": 1, "key": "peer"}),
+            "rules[0].rate.key",
+        ),
+    ] {
+        let mut document: Value = serde_json::from_str(CONTRACT).unwrap();
+        *document.pointer_mut(pointer).unwrap() = value;
+        let error = Snapshot::from_bytes(document.to_string().as_bytes()).unwrap_err();
+        assert_eq!(error.field, field, "{error}");
+        assert!(!error.to_string().contains('\n'));
+    }
+}
+
+#[test]
+fn refuses_unknown_fields_and_what_is_no_document() {
+    let mut document: Value = serde_json::from_str(CONTRACT).unwrap();
+    document["rules"][0]["colour"] = json!("red");
+    let error = Snapshot::from_bytes(document.to_string().as_bytes()).unwrap_err();
+    assert!(
+        error.field.starts_with("rules[0]") && error.problem.contains("colour"),
+        "{error}"
+    );
+    for bytes in [&b""[..], b"{", b"[]", b"\xff", b"{\"format\":1}"] {
+        assert_eq!(Snapshot::from_bytes(bytes).unwrap_err().field, "policy");
+    }
+}
