@@ -21,7 +21,7 @@ SERVICE = "E2U+sip"
 SOURCE_OPTION = 4
 RULES = 200
 NAPTR, OPT, IN = 35, 41, 1
-FORMAT = 2  # of the files below; another value makes them anew
+FORMAT = 3  # of the files below; another value makes them anew
 
 
 @dataclass(frozen=True)
@@ -87,9 +87,10 @@ def make_numbers(entries: int) -> list[str]:
     while len(found) < entries // 2:
         block = chance.choice(areas) + str(chance.randint(2000, 9999))
         found.update(f"{block}{last:03d}" for last in range(1000))
+    mobiles = [("1917", 7), ("1404", 7), ("4477", 8), ("49151", 8), ("336", 8), ("614", 8)]
     while len(found) < entries:
-        prefix = chance.choice(["1917", "1404", "4477", "49151", "336", "614"])
-        found.add(prefix + str(chance.randint(2_000_000, 99_999_999)))
+        prefix, length = chance.choice(mobiles)
+        found.add(prefix + str(chance.randint(2 * 10 ** (length - 1), 10**length - 1)))
     numbers = sorted(found)
     chance.shuffle(numbers)
     return numbers[:entries]

@@ -10,6 +10,7 @@ from __future__ import annotations
 import argparse
 import json
 import os
+import resource
 import statistics
 import subprocess
 import sys
@@ -32,6 +33,8 @@ CLIENT = ROOT / "target" / "release" / "enum-load"
 KINDS: tuple[type[Server], ...] = (Ringfence, Floor, Nsd, Knot, Dnsdist)
 SETTLE_S = 0.3
 PROCESSORS = os.cpu_count() or 1
+# Of each run: processors that others kept busy meanwhile. Rates and latencies mean little when it is not near nought.
+FOREIGN: list[float] = []
 
 
 @dataclass
@@ -77,7 +80,10 @@ def main() -> int:
     switch = measure_switch(data, options.work / "run", figures, plan) if "ringfence" in figures else {}
     rows = make_rows(figures, switch)
     print_table(rows, missing)
-    print("RESULT " + json.dumps({"bench": "enum", "rows": rows, "missing": missing}), flush=True)
+    foreign = round(statistics.median(FOREIGN), 2) if FOREIGN else 0.0
+    print(f"Processors kept busy by others meanwhile: {foreign:.2f} of {PROCESSORS}\n")
+    result = {"bench": "enum", "rows": rows, "missing": missing, "foreign_processors": foreign}
+    print("RESULT " + json.dumps(result), flush=True)
     return 0
 
 
@@ -120,15 +126,35 @@ def repeat(plan: Plan, server: Server, run: Callable[[], dict[str, Any]], figure
 def load(server: Server, data: Data, seconds: float, *how: str, client: str = "1") -> dict[str, Any]:
     """One run of the client; adds the server's processor time for each answer."""
     time.sleep(SETTLE_S)
-    before = server.cpu_seconds()
+    before, machine, children = server.cpu_seconds(), busy_seconds(), children_seconds()
     command = [
         "taskset", "-c", client, str(CLIENT), "--server", f"127.0.0.1:{server.port}", "--queries", str(data.queries),
         "--seconds", str(seconds), "--sockets", "8", *how,
     ]  # fmt: skip
     output = subprocess.run(command, check=True, capture_output=True, text=True).stdout
     result: dict[str, Any] = json.loads(output)
-    result["cpu_us"] = (server.cpu_seconds() - before) * 1e6 / max(1, result["answered"])
+    used = server.cpu_seconds() - before
+    result["cpu_us"] = used * 1e6 / max(1, result["answered"])
+    FOREIGN.append(max(0.0, busy_seconds() - machine - used - (children_seconds() - children)) / result_seconds(result))
     return result
+
+
+def busy_seconds() -> float:
+    """Processor time spent so far by everything on this machine."""
+    fields = Path("/proc/stat").read_text().splitlines()[0].split()[1:9]
+    ticks = [int(field) for field in fields]
+    return (sum(ticks) - ticks[3] - ticks[4]) / os.sysconf("SC_CLK_TCK")
+
+
+def children_seconds() -> float:
+    """Processor time of this process's finished children: the client."""
+    usage = resource.getrusage(resource.RUSAGE_CHILDREN)
+    return usage.ru_utime + usage.ru_stime
+
+
+def result_seconds(result: dict[str, Any]) -> float:
+    """Duration of a run; never nought."""
+    return max(float(result["seconds"]), 0.1)
 
 
 def check_answers(server: Server, data: Data) -> None:

@@ -28,7 +28,9 @@ def shown(regexp: str) -> str:
 @pytest.mark.parametrize(("options", "regexp"), [((), ALLOW), ((f"+ednsopt=4:{SOURCE.encode().hex()}",), TERMINATE)])
 def test_dig_shows_the_decision(ringfence_target: Target, options: tuple[str, ...], regexp: str) -> None:
     host, port = ringfence_target.address
-    output = run("dig", "bind9-dnsutils", f"@{host}", "-p", str(port), *options, "NAPTR", enum_name("+12105550123"))
+    output = run(
+        "dig", "bind9-dnsutils", f"@{host}", "-p", str(port), "+norecurse", *options, "NAPTR", enum_name("+12105550123")
+    )
 
     assert "status: NOERROR" in output
     assert f'100 10 "u" "E2U+sip" {shown(regexp)} .' in output
