@@ -1,0 +1,144 @@
+"""`ringfence enum`: the DNS ENUM server with its edge agent, in the foreground.
+
+The data plane starts first, with the policy on the disk, and stops last; the agent may fail or be alone.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import json
+import os
+import signal
+from pathlib import Path
+from typing import Annotated, Any
+
+import structlog
+import typer
+
+from ringfence._native import EnumServer
+from ringfence.cli.options import ConfigOption, DataOption, settings_from
+from ringfence.edge.agent import Agent
+from ringfence.edge.enrolment import read_credential
+from ringfence.edge.policy_follower import PolicyFollower
+from ringfence.edge.policy_store import PolicyStore
+from ringfence.errors import ConfigurationError, UnavailableError
+from ringfence.log import configure_logging
+from ringfence.settings import Settings
+
+log = structlog.get_logger()
+
+
+def register(app: typer.Typer) -> None:
+    """Add the command."""
+    app.command("enum")(enum)
+
+
+def enum(
+    config: ConfigOption = None,
+    data: DataOption = None,
+    listen: Annotated[
+        list[str] | None, typer.Option(metavar="ADDRESS:PORT", help="Repeatable.", show_default="127.0.0.1:1053")
+    ] = None,
+    mediation: Annotated[
+        list[str] | None,
+        typer.Option(metavar="URL", help="http://HOST:PORT or unix:/PATH, in order; repeatable.", show_default=False),
+    ] = None,
+    credential_file: Annotated[
+        Path | None, typer.Option(metavar="FILE", help="The device's credential.", show_default=False)
+    ] = None,
+    workers: Annotated[int | None, typer.Option(help="Data-plane threads.", show_default="1")] = None,
+) -> None:
+    """Answer ENUM queries until stopped. Works without a mediation, with the last policy it had."""
+    settings = settings_from(
+        config,
+        data,
+        enum__listen=listen or None,
+        edge__mediation=mediation or None,
+        edge__credential_file=credential_file,
+        enum__workers=workers,
+    )
+    configure_logging(settings.log)
+    serve(settings)
+
+
+def serve(settings: Settings) -> None:
+    """Start the data plane, then the agent; return when SIGTERM or SIGINT came and everything is flushed."""
+    folder = settings.data / "enum"
+    credential = read_credential(settings.edge, folder)
+    folder.mkdir(parents=True, exist_ok=True, mode=0o700)
+    try:
+        server = EnumServer(json.dumps(server_configuration(settings)))
+    except ValueError as error:
+        raise ConfigurationError(f"enum: {error}") from None
+    except OSError as error:
+        raise UnavailableError(f"ENUM server cannot start: {error}") from None
+    try:
+        follower = PolicyFollower(server, PolicyStore(folder / "policy"))
+        version = follower.install_stored()
+        agent = Agent(server, server.journal(), follower, settings.edge, credential)
+        asyncio.run(_run(agent, server, settings.data / "run" / "enum.json", version))
+    finally:
+        server.stop()
+        log.info("enum.stopped")
+
+
+def server_configuration(settings: Settings) -> dict[str, Any]:
+    """`EnumServer`'s configuration (docs/contracts.md 5)."""
+    enum_settings, journal = settings.enum, settings.enum.journal
+    return {
+        "listen": enum_settings.listen,
+        "apex": enum_settings.apex,
+        "workers": enum_settings.workers,
+        "source_option_codes": enum_settings.source_option_codes,
+        "fail_mode": enum_settings.fail_mode,
+        "journal": {
+            "folder": str(settings.data / "enum" / "journal"),
+            "segment_bytes": journal.segment_bytes,
+            "max_bytes": journal.max_bytes,
+            "keep_hours": journal.keep_hours,
+            "sync_ms": journal.sync_ms,
+            "stage": str(journal.stage) if journal.stage is not None else None,
+            "stage_bytes": journal.stage_bytes,
+        },
+    }
+
+
+async def _run(agent: Agent, server: EnumServer, address_file: Path, version: int) -> None:
+    stopping = asyncio.Event()
+    loop = asyncio.get_running_loop()
+    for number in (signal.SIGTERM, signal.SIGINT):
+        loop.add_signal_handler(number, stopping.set)
+
+    def ready(metrics: str) -> None:
+        addresses = server.addresses
+        _write_addresses(address_file, {"pid": os.getpid(), "listen": addresses, "metrics": metrics})
+        typer.echo(f"ENUM server answers on {', '.join(addresses)}; metrics on http://{metrics}/metrics")
+        log.info("enum.started", listen=addresses, metrics=metrics, policy_version=version)
+
+    running = asyncio.create_task(agent.run(ready))
+    stop = asyncio.create_task(stopping.wait())
+    await asyncio.wait((running, stop), return_when=asyncio.FIRST_COMPLETED)
+    if not stop.done():
+        # Only a failure to start (its port is taken) ends the agent: that is fatal and named.
+        stop.cancel()
+        await _end(running)
+        return
+    address_file.unlink(missing_ok=True)
+    # The sockets close at once, so that the SBC turns to another server; then the journal is flushed.
+    await asyncio.to_thread(server.stop)
+    running.cancel()
+    await asyncio.gather(running, return_exceptions=True)
+
+
+async def _end(running: asyncio.Task[None]) -> None:
+    try:
+        await running
+    except OSError as error:
+        raise UnavailableError(f"edge metrics cannot listen: {error}") from None
+
+
+def _write_addresses(file: Path, addresses: dict[str, object]) -> None:
+    file.parent.mkdir(parents=True, exist_ok=True, mode=0o700)
+    fresh = file.with_suffix(".new")
+    fresh.write_text(json.dumps(addresses), encoding="utf-8")
+    fresh.replace(file)

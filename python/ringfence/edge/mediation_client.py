@@ -1,0 +1,194 @@
+"""The edge's side of docs/contracts.md 2, over TCP or a Unix socket, with a list of mediations in order.
+
+After a failure the next mediation of the list is used. `generation` counts these changes: who keeps what a
+mediation said (the uplink: which events it holds) asks again when it has changed.
+"""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any
+
+import httpx
+
+from ringfence.errors import (
+    ForbiddenError,
+    InvalidInputError,
+    NotSignedInError,
+    RingfenceError,
+    UnavailableError,
+)
+
+_PREFIX = "/api/v1/edge"
+_ARROW = "application/vnd.apache.arrow.stream"
+_CONNECT_TIMEOUT_S = 3.0
+_TIMEOUT_S = 30.0
+_UNIX = "unix:"
+
+
+class GapError(RingfenceError):
+    """The upload does not continue what the mediation holds; `received` is what it holds."""
+
+    code = "gap"
+
+    def __init__(self, received: int) -> None:
+        super().__init__(f"the mediation holds events up to {received} only", detail={"received": received})
+        self.received = received
+
+
+@dataclass(frozen=True)
+class Hello:
+    """What the mediation knows of this device and journal."""
+
+    device: str
+    device_id: int
+    epoch: int
+    now_us: int
+    received: Mapping[int, int]
+
+
+@dataclass(frozen=True)
+class WantedPolicy:
+    """A policy version to enforce; version 0 with an empty document: none."""
+
+    version: int
+    hash: str
+    document: bytes
+
+
+class MediationClient:
+    """Speaks for one device. Every call raises UnavailableError when another try may help."""
+
+    def __init__(self, addresses: tuple[str, ...], credential: str, *, timeout_s: float = _TIMEOUT_S) -> None:
+        if not addresses:
+            raise InvalidInputError("edge.mediation: names no mediation")
+        self.addresses = addresses
+        self.generation = 0
+        self._current = 0
+        self._timeout_s = timeout_s
+        self._clients = [_open(address, credential) for address in addresses]
+
+    @property
+    def address(self) -> str:
+        """The mediation in use."""
+        return self.addresses[self._current]
+
+    async def close(self) -> None:
+        """Close all connections."""
+        for client in self._clients:
+            await client.aclose()
+
+    async def hello(self, kind: str, software: str, journal_id: int, now_us: int) -> Hello:
+        """Introduce this edge; learn which events of the journal the mediation holds."""
+        body = {"kind": kind, "software": software, "journal_id": journal_id, "now_us": now_us}
+        answer = _json(await self._call("POST", "/hello", json=body))
+        try:
+            received = {int(stream): int(last) for stream, last in answer["received"].items()}
+            return Hello(
+                str(answer["device"]), int(answer["device_id"]), int(answer["epoch"]), int(answer["now_us"]), received
+            )
+        except (KeyError, TypeError, ValueError, AttributeError) as error:
+            raise UnavailableError(f"mediation {self.address}: hello is not answered as agreed: {error!r}") from None
+
+    async def post_events(self, journal_id: int, stream: int, arrow: bytes, *, first_kept: int | None = None) -> int:
+        """Upload a batch; the last sequence that the mediation holds afterwards. GapError when it does not continue.
+
+        `first_kept` says that the journal has nothing before this sequence any more.
+        """
+        query: dict[str, str | int] = {"dataset": "enum", "journal_id": journal_id, "stream": stream}
+        if first_kept is not None:
+            query["first_kept"] = first_kept
+        response = await self._call("POST", "/events", params=query, content=arrow, headers={"Content-Type": _ARROW})
+        try:
+            return int(_json(response)["received"])
+        except (KeyError, TypeError, ValueError) as error:
+            raise UnavailableError(f"mediation {self.address}: upload is not answered as agreed: {error!r}") from None
+
+    async def policy(self, version: int, content_hash: str, wait_s: float) -> WantedPolicy | None:
+        """Wait until a policy other than (`version`, `content_hash`) is wanted; None when there is none yet."""
+        query: dict[str, str | int | float] = {"version": version, "hash": content_hash, "wait_s": wait_s}
+        response = await self._call("GET", "/policy", params=query, timeout_s=self._timeout_s + wait_s)
+        if response.status_code == httpx.codes.NO_CONTENT:
+            return None
+        try:
+            wanted = int(response.headers["X-Policy-Version"])
+        except (KeyError, ValueError):
+            raise UnavailableError(f"mediation {self.address}: policy comes without its version") from None
+        if wanted == 0:
+            return WantedPolicy(0, "", b"")
+        document = response.content
+        told = response.headers.get("X-Policy-Hash", "")
+        if hashlib.sha256(document).hexdigest() != told:
+            raise UnavailableError(f"mediation {self.address}: policy {wanted} does not have the hash it comes with")
+        return WantedPolicy(wanted, told, document)
+
+    async def heartbeat(self, report: Mapping[str, Any]) -> int:
+        """Report; the mediation's clock, microseconds since 1970."""
+        answer = _json(await self._call("POST", "/heartbeat", json=dict(report)))
+        try:
+            return int(answer["now_us"])
+        except (KeyError, TypeError, ValueError) as error:
+            raise UnavailableError(f"mediation {self.address}: heartbeat is not answered as agreed: {error!r}") from None
+
+    async def _call(self, method: str, path: str, *, timeout_s: float | None = None, **request: Any) -> httpx.Response:
+        used = self._current
+        timeout = httpx.Timeout(timeout_s or self._timeout_s, connect=_CONNECT_TIMEOUT_S)
+        try:
+            response = await self._clients[used].request(method, _PREFIX + path, timeout=timeout, **request)
+        except (httpx.HTTPError, httpx.InvalidURL, OSError) as error:
+            why = str(error) or type(error).__name__
+            raise self._unavailable(used, f"mediation {self.addresses[used]}: {why}") from None
+        if response.status_code >= httpx.codes.INTERNAL_SERVER_ERROR:
+            raise self._unavailable(used, f"mediation {self.addresses[used]}: answers {_reason(response)}")
+        _raise_refusal(self.addresses[used], response)
+        return response
+
+    def _unavailable(self, used: int, message: str) -> UnavailableError:
+        # Several tasks may fail on the same mediation: only the first one turns to the next.
+        if used == self._current:
+            self._current = (used + 1) % len(self.addresses)
+            self.generation += 1
+        return UnavailableError(message)
+
+
+def _open(address: str, credential: str) -> httpx.AsyncClient:
+    headers = {"Authorization": f"Bearer {credential}"}
+    if address.startswith(_UNIX):
+        transport = httpx.AsyncHTTPTransport(uds=address.removeprefix(_UNIX))
+        return httpx.AsyncClient(base_url="http://mediation", headers=headers, transport=transport, trust_env=False)
+    if not address.startswith(("http://", "https://")):
+        raise InvalidInputError(f"edge.mediation: {address!r} must be http://HOST:PORT or unix:/PATH")
+    return httpx.AsyncClient(base_url=address, headers=headers, trust_env=False)
+
+
+def _raise_refusal(address: str, response: httpx.Response) -> None:
+    status = response.status_code
+    if status < httpx.codes.BAD_REQUEST:
+        return
+    message = f"mediation {address}: {_reason(response)}"
+    if status == httpx.codes.UNAUTHORIZED:
+        raise NotSignedInError(message)
+    if status == httpx.codes.FORBIDDEN:
+        raise ForbiddenError(message)
+    if status == httpx.codes.CONFLICT:
+        detail = _json(response).get("detail")
+        if isinstance(detail, dict) and isinstance(detail.get("received"), int):
+            raise GapError(detail["received"])
+    if status in (httpx.codes.REQUEST_TIMEOUT, httpx.codes.TOO_MANY_REQUESTS):
+        raise UnavailableError(message)
+    raise InvalidInputError(message)
+
+
+def _json(response: httpx.Response) -> dict[str, Any]:
+    try:
+        answer = response.json()
+    except ValueError:
+        return {}
+    return answer if isinstance(answer, dict) else {}
+
+
+def _reason(response: httpx.Response) -> str:
+    said = _json(response).get("message")
+    return f"{response.status_code} {said}" if said else f"{response.status_code} {response.reason_phrase}"

@@ -1,0 +1,99 @@
+"""The last good policy on the edge's own disk, so that it survives restart and power cut (R4).
+
+One file, replaced atomically: a head line, then exactly the document's bytes.
+```text
+ringfence-policy 1 <version> <sha256 of the document>\\n<document>
+```
+A file that is not what its head says is refused and set aside; the mediation sends the document again.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import os
+from dataclasses import dataclass
+from pathlib import Path
+
+import structlog
+
+_HEAD = b"ringfence-policy 1 "
+_HEAD_MAX = 200
+_NAME = "installed"
+
+log = structlog.get_logger()
+
+
+@dataclass(frozen=True)
+class StoredPolicy:
+    """A policy document with its version and SHA-256."""
+
+    version: int
+    hash: str
+    document: bytes
+
+
+class PolicyStore:
+    """The folder with the last good policy."""
+
+    def __init__(self, folder: Path) -> None:
+        self._folder = folder
+        self._file = folder / _NAME
+
+    def load(self) -> StoredPolicy | None:
+        """What was saved last; None when there is none, or it is damaged (then it is set aside)."""
+        try:
+            content = self._file.read_bytes()
+        except FileNotFoundError:
+            return None
+        except OSError as error:
+            log.error("policy.unreadable", file=str(self._file), error=str(error))
+            return None
+        policy = _parse(content)
+        if policy is None:
+            self.set_aside("is not what its head says")
+        return policy
+
+    def save(self, policy: StoredPolicy) -> None:
+        """Make `policy` the last good one; it is on the disk when this returns. OSError."""
+        self._folder.mkdir(parents=True, exist_ok=True, mode=0o700)
+        fresh = self._file.with_suffix(".new")
+        descriptor = os.open(fresh, os.O_WRONLY | os.O_CREAT | os.O_TRUNC, 0o600)
+        with os.fdopen(descriptor, "wb") as file:
+            file.write(_HEAD + f"{policy.version} {policy.hash}\n".encode() + policy.document)
+            file.flush()
+            os.fsync(file.fileno())
+        fresh.replace(self._file)
+        self._sync_folder()
+
+    def clear(self) -> None:
+        """Uninstalled: there is no last good policy."""
+        if self._file.exists():
+            self._file.unlink()
+            self._sync_folder()
+
+    def set_aside(self, why: str) -> None:
+        """Keep a damaged file for inspection, out of the way."""
+        aside = self._file.with_suffix(".damaged")
+        log.error("policy.set_aside", file=str(self._file), kept_as=str(aside), why=why)
+        try:
+            self._file.replace(aside)
+        except OSError as error:
+            log.error("policy.set_aside_failed", file=str(self._file), error=str(error))
+
+    def _sync_folder(self) -> None:
+        descriptor = os.open(self._folder, os.O_RDONLY | os.O_DIRECTORY)
+        try:
+            os.fsync(descriptor)
+        finally:
+            os.close(descriptor)
+
+
+def _parse(content: bytes) -> StoredPolicy | None:
+    if not content.startswith(_HEAD):
+        return None
+    end = content.find(b"\n", 0, _HEAD_MAX)
+    version, _, told = content[len(_HEAD) : end].partition(b" ")
+    document = content[end + 1 :]
+    if end < 0 or not version.isdigit() or hashlib.sha256(document).hexdigest().encode() != told:
+        return None
+    return StoredPolicy(int(version), told.decode(), document)
