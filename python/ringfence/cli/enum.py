@@ -10,12 +10,11 @@ import json
 import os
 import signal
 from pathlib import Path
-from typing import Annotated, Any
+from typing import TYPE_CHECKING, Annotated, Any
 
 import structlog
 import typer
 
-from ringfence._native import EnumServer
 from ringfence.cli.options import ConfigOption, DataOption, settings_from
 from ringfence.edge.agent import Agent
 from ringfence.edge.enrolment import read_credential
@@ -24,6 +23,9 @@ from ringfence.edge.policy_store import PolicyStore
 from ringfence.errors import ConfigurationError, UnavailableError
 from ringfence.log import configure_logging
 from ringfence.settings import Settings
+
+if TYPE_CHECKING:
+    from ringfence._native import EnumServer
 
 log = structlog.get_logger()
 
@@ -63,6 +65,8 @@ def enum(
 
 def serve(settings: Settings) -> None:
     """Start the data plane, then the agent; return when SIGTERM or SIGINT came and everything is flushed."""
+    from ringfence._native import EnumServer  # only here: every other command does without the data plane
+
     folder = settings.data / "enum"
     credential = read_credential(settings.edge, folder)
     folder.mkdir(parents=True, exist_ok=True, mode=0o700)
@@ -72,13 +76,15 @@ def serve(settings: Settings) -> None:
         raise ConfigurationError(f"enum: {error}") from None
     except OSError as error:
         raise UnavailableError(f"ENUM server cannot start: {error}") from None
+    address_file = settings.data / "run" / "enum.json"
     try:
         follower = PolicyFollower(server, PolicyStore(folder / "policy"))
         version = follower.install_stored()
         agent = Agent(server, server.journal(), follower, settings.edge, credential)
-        asyncio.run(_run(agent, server, settings.data / "run" / "enum.json", version))
+        asyncio.run(_run(agent, server, address_file, version))
     finally:
         server.stop()
+        address_file.unlink(missing_ok=True)
         log.info("enum.stopped")
 
 
@@ -123,7 +129,6 @@ async def _run(agent: Agent, server: EnumServer, address_file: Path, version: in
         stop.cancel()
         await _end(running)
         return
-    address_file.unlink(missing_ok=True)
     # The sockets close at once, so that the SBC turns to another server; then the journal is flushed.
     await asyncio.to_thread(server.stop)
     running.cancel()

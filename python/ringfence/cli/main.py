@@ -19,6 +19,7 @@ GROUPS: tuple[str, ...] = (
     "user",
     "token",
     "mediation",
+    "enum",
     "config",
 )
 

@@ -43,9 +43,7 @@ class Agent:
         self._follower = follower
         self._settings = settings
         self._credential = credential
-        self.uplink = Uplink(
-            journal, kind=kind, upload_events=settings.upload_events, upload_ms=settings.upload_ms
-        )
+        self.uplink = Uplink(journal, kind=kind, upload_events=settings.upload_events, upload_ms=settings.upload_ms)
         self.heartbeat = Heartbeat(server, journal, follower, settings.heartbeat_s)
 
     async def run(self, ready: Callable[[str], None] = lambda _: None) -> None:

@@ -58,6 +58,12 @@ class WantedPolicy:
     document: bytes
 
 
+class TooLargeError(RingfenceError):
+    """The upload has more than the mediation takes at once."""
+
+    code = "too_large"
+
+
 class MediationClient:
     """Speaks for one device. Every call raises UnavailableError when another try may help."""
 
@@ -130,7 +136,9 @@ class MediationClient:
         try:
             return int(answer["now_us"])
         except (KeyError, TypeError, ValueError) as error:
-            raise UnavailableError(f"mediation {self.address}: heartbeat is not answered as agreed: {error!r}") from None
+            raise UnavailableError(
+                f"mediation {self.address}: heartbeat is not answered as agreed: {error!r}"
+            ) from None
 
     async def _call(self, method: str, path: str, *, timeout_s: float | None = None, **request: Any) -> httpx.Response:
         used = self._current
@@ -176,6 +184,8 @@ def _raise_refusal(address: str, response: httpx.Response) -> None:
         detail = _json(response).get("detail")
         if isinstance(detail, dict) and isinstance(detail.get("received"), int):
             raise GapError(detail["received"])
+    if status == httpx.codes.REQUEST_ENTITY_TOO_LARGE:
+        raise TooLargeError(message)
     if status in (httpx.codes.REQUEST_TIMEOUT, httpx.codes.TOO_MANY_REQUESTS):
         raise UnavailableError(message)
     raise InvalidInputError(message)

@@ -47,7 +47,9 @@ class EdgeMetrics(Collector):
         yield CounterMetricFamily("ringfence_journal_lost", "Events that could not be journaled", self._journal.lost)
         yield GaugeMetricFamily("ringfence_uplink_connected", "1 while uploading works", int(self._uplink.is_connected))
         yield CounterMetricFamily("ringfence_uplink_events", "Events uploaded", self._uplink.uploaded)
-        yield CounterMetricFamily("ringfence_uplink_failures", "Uploads or greetings that failed", self._uplink.failures)
+        yield CounterMetricFamily(
+            "ringfence_uplink_failures", "Uploads or greetings that failed", self._uplink.failures
+        )
         if self._heartbeat.clock_offset_us is not None:
             offset = self._heartbeat.clock_offset_us / 1e6
             yield GaugeMetricFamily("ringfence_clock_offset_seconds", "Mediation's clock minus this one", offset)

@@ -91,5 +91,3 @@ class PolicyFollower:
         except OSError as error:
             # It is enforced all the same; only a restart without mediation would miss it.
             log.error("policy.not_saved", error=str(error))
-
-

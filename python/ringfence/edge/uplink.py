@@ -19,7 +19,7 @@ import structlog
 from ringfence import __version__
 from ringfence.edge.backoff import Backoff
 from ringfence.edge.data_plane import EventJournal
-from ringfence.edge.mediation_client import GapError, MediationClient
+from ringfence.edge.mediation_client import GapError, MediationClient, TooLargeError
 from ringfence.errors import RingfenceError, UnavailableError
 
 log = structlog.get_logger()
@@ -93,9 +93,7 @@ class Uplink:
             self._received[stream] = received
             self._journal.acknowledge(stream, min(received, self._durable(stream)))
 
-    async def _upload(
-        self, client: MediationClient, stream: int, received: int, batch: tuple[int, int, bytes]
-    ) -> int:
+    async def _upload(self, client: MediationClient, stream: int, received: int, batch: tuple[int, int, bytes]) -> int:
         first, last, arrow = batch
         first_kept = None
         if first > received + 1:
@@ -109,6 +107,12 @@ class Uplink:
             # The database was set back: send the difference again.
             log.warning("uplink.gap", stream=stream, received=gap.received, sent_from=first)
             return gap.received
+        except TooLargeError as error:
+            if first == last:
+                raise
+            self._upload_events = max(1, min(self._upload_events, last - first + 1) // 2)
+            log.warning("uplink.too_large", error=error.message, upload_events=self._upload_events)
+            return received
         if now <= received:
             raise UnavailableError(f"stream {stream}: the mediation took {first} to {last} but holds {now} only")
         self.uploads += 1

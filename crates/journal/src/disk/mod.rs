@@ -6,6 +6,8 @@ use std::io;
 use std::path::Path;
 
 pub mod real;
+#[cfg(test)]
+pub(crate) mod simulated;
 
 /// A file in a folder.
 #[derive(Debug, Clone, PartialEq, Eq)]

@@ -11,6 +11,8 @@ mod stream;
 mod writer;
 
 #[cfg(test)]
+mod model_test;
+#[cfg(test)]
 mod tests;
 
 use std::sync::atomic::Ordering::{Acquire, Relaxed};

@@ -149,6 +149,12 @@ impl StreamWriter {
         self.stream.lost.load(Relaxed)
     }
 
+    /// As if the process had died before the commit.
+    #[cfg(test)]
+    pub(super) fn forget_batch(&mut self) {
+        self.batch.clear();
+    }
+
     /// Whether `bytes` fit the active stage file, after a swap if need be.
     fn has_room(&mut self, bytes: u64) -> bool {
         if self.active_bytes + bytes <= self.file_max {
