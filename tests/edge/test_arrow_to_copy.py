@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import io
 import time
+from contextlib import suppress
 from datetime import UTC, datetime
 
 import pyarrow as pa
@@ -16,20 +17,19 @@ from ringfence.database.connection import Database
 
 TABLE = """CREATE TEMP TABLE every_type (small smallint, whole integer, big bigint, at timestamptz, word text,
     flag boolean, real double precision, octets bytea, id uuid, ids integer[])"""
-SCHEMA = pa.schema(
-    [
-        ("small", pa.int16()),
-        ("whole", pa.int32()),
-        ("big", pa.int64()),
-        ("at", pa.timestamp("us", tz="UTC")),
-        ("word", pa.utf8()),
-        ("flag", pa.bool_()),
-        ("real", pa.float64()),
-        ("octets", pa.binary()),
-        ("id", pa.binary(16)),
-        ("ids", pa.list_(pa.int32())),
-    ]
-)
+FIELDS: list[tuple[str, pa.DataType]] = [
+    ("small", pa.int16()),
+    ("whole", pa.int32()),
+    ("big", pa.int64()),
+    ("at", pa.timestamp("us", tz="UTC")),
+    ("word", pa.utf8()),
+    ("flag", pa.bool_()),
+    ("real", pa.float64()),
+    ("octets", pa.binary()),
+    ("id", pa.binary(16)),
+    ("ids", pa.list_(pa.int32())),
+]
+SCHEMA = pa.schema(FIELDS)
 
 
 def to_ipc(*batches: pa.RecordBatch, schema: pa.Schema = SCHEMA) -> bytes:
@@ -49,7 +49,7 @@ def test_every_type_arrives_in_postgresql_as_it_was_sent(database: Database) -> 
     at = datetime(2026, 2, 3, 4, 5, 6, 789, tzinfo=UTC)
     full = (-5, 7, 12_105_550_123, at, "naïve\t\\N", True, 0.5, b"\x00\xff", bytes(range(16)), [1, -2, 3])
     nulls = (None,) * 10
-    empty = (0, 0, 0, datetime(1970, 1, 1, tzinfo=UTC), "", False, 0.0, b"", bytes(16), [])
+    empty: tuple[object, ...] = (0, 0, 0, datetime(1970, 1, 1, tzinfo=UTC), "", False, 0.0, b"", bytes(16), [])
     stream = to_ipc(batch(full, nulls), batch(empty))
     with database.connection() as connection, connection.cursor() as cursor:
         cursor.execute(TABLE)
@@ -98,10 +98,8 @@ SOUND = to_ipc(batch((-5, 7, 9, datetime(2026, 1, 1, tzinfo=UTC), "word", True, 
 @given(st.integers(0, len(SOUND) - 1), st.integers(0, 255))
 def test_damaged_streams_are_refused_or_converted_never_fatal(at: int, octet: int) -> None:
     damaged = SOUND[:at] + bytes([octet]) + SOUND[at + 1 :]
-    try:
-        arrow_to_copy(damaged)
-    except ValueError as error:
-        assert str(error)
+    with suppress(ValueError):
+        assert arrow_to_copy(damaged).startswith(b"PGCOPY\n")
 
 
 def test_speed_is_that_of_the_hot_path() -> None:

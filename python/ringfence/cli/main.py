@@ -20,6 +20,8 @@ GROUPS: tuple[str, ...] = (
     "token",
     "mediation",
     "enum",
+    "analytics",
+    "events",
     "config",
 )
 

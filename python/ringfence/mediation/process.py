@@ -1,4 +1,4 @@
-"""What one mediation process holds: settings, database, distribution, leadership, and the tasks that run them."""
+"""What one mediation process holds: settings, database, distribution, ingest, leadership, and their tasks."""
 
 from __future__ import annotations
 
@@ -10,6 +10,7 @@ from datetime import UTC, datetime
 from ringfence.accounts.credentials import purge_credentials
 from ringfence.database.connection import Database
 from ringfence.mediation.distribution import Distribution
+from ringfence.mediation.ingest.store import Ingest
 from ringfence.mediation.leader import Leader, ScheduledWork
 from ringfence.settings import Settings
 
@@ -30,6 +31,7 @@ class MediationProcess:
         self.settings = settings
         self.database = database
         self.distribution = Distribution(database)
+        self.ingest = Ingest(database)
         self.leader = Leader(database, SCHEDULE)
 
     @asynccontextmanager

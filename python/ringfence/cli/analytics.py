@@ -1,0 +1,101 @@
+"""`ringfence analytics`: calls counted over time."""
+
+from __future__ import annotations
+
+import sys
+from datetime import UTC, datetime
+from typing import Annotated, Any
+from zoneinfo import ZoneInfo, ZoneInfoNotFoundError
+
+import typer
+from rich import box
+from rich.console import Console
+from rich.table import Table
+
+from ringfence.analytics.views import GROUPINGS, VIEWS
+from ringfence.cli.client import connect
+from ringfence.cli.options import ConfigOption, DataOption, JsonOption, settings_from
+from ringfence.cli.output import print_json, print_table
+from ringfence.cli.period import parse_moment
+
+_BAR_WIDTH = 30
+
+
+def register(app: typer.Typer) -> None:
+    """Add the command."""
+    app.command("analytics")(analytics)
+
+
+def analytics(
+    view: Annotated[str, typer.Option(help=f"One of {', '.join(VIEWS)}.")] = "average_cps",
+    dataset: Annotated[str, typer.Option(help="enum or sip.")] = "enum",
+    grouping: Annotated[str, typer.Option(help=f"One of {', '.join(GROUPINGS)}.")] = "hour",
+    device: Annotated[str, typer.Option(help="Name of one device, or All.")] = "All",
+    since: Annotated[str, typer.Option(help="Begin: so long ago (90s, 24h, 7d) or a time.")] = "24h",
+    until: Annotated[str, typer.Option(help="End: so long ago or a time.", show_default="now")] = "0s",
+    limit: Annotated[int, typer.Option(help="Ranks of each bucket in a top view.")] = 10,
+    zone: Annotated[str, typer.Option(help="Time zone that hours and days follow.")] = "UTC",
+    as_json: JsonOption = False,
+    config: ConfigOption = None,
+    data: DataOption = None,
+) -> None:
+    """Count calls by minute, hour or day."""
+    now = datetime.now(UTC)
+    with connect(settings_from(config, data)) as client:
+        answer = client.get(
+            "analytics",
+            view=view,
+            dataset=dataset,
+            grouping=grouping,
+            device=None if device.casefold() == "all" else device,
+            start=parse_moment("--since", since, now).isoformat(),
+            end=parse_moment("--until", until, now).isoformat(),
+            limit=limit,
+            zone=zone,
+        )
+    if as_json:
+        print_json(answer)
+    elif sys.stdout.isatty():
+        _print_bars(answer)
+    else:
+        print_table(answer["columns"], _shown_rows(answer))
+
+
+def _shown_rows(answer: dict[str, Any]) -> list[list[Any]]:
+    """Rows with times in the zone that was asked for, as far as the bucket needs them."""
+    try:
+        zone = ZoneInfo(answer["zone"])
+    except (ZoneInfoNotFoundError, ValueError):
+        zone = ZoneInfo("UTC")
+    form = "%Y-%m-%d" if answer["grouping"] == "day" else "%Y-%m-%d %H:%M%z"
+    return [
+        [
+            datetime.fromisoformat(row[0]).astimezone(zone).strftime(form),
+            *(round(value, 3) if isinstance(value, float) else value for value in row[1:]),
+        ]
+        for row in answer["rows"]
+    ]
+
+
+def _print_bars(answer: dict[str, Any]) -> None:
+    columns = answer["columns"]
+    measure = columns.index("cps" if "cps" in columns else "calls")
+    rows = _shown_rows(answer)
+    highest = max((row[measure] for row in rows), default=0) or 1
+    table = Table(box=box.SIMPLE_HEAD, pad_edge=False, header_style="bold")
+    for index, column in enumerate(columns):
+        is_number = bool(rows) and isinstance(rows[0][index], int | float)
+        table.add_column(column, justify="right" if is_number else "left")
+    table.add_column("", style="cyan", no_wrap=True)
+    for row in rows:
+        bar = "█" * max(round(row[measure] / highest * _BAR_WIDTH), 1 if row[measure] else 0)
+        table.add_row(*(_plain(value) for value in row), bar)
+    Console().print(table)
+    if not rows:
+        Console().print("No calls in this period.", style="dim")
+
+
+def _plain(value: object) -> str:
+    """What came from the network must not steer the terminal, nor rich."""
+    text = "".join(character if character.isprintable() else "�" for character in str(value))
+    return text.replace("[", r"\[")

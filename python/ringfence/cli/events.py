@@ -1,0 +1,130 @@
+"""`ringfence events`: the call log, oldest first, so that the newest stands last and following goes on from it."""
+
+from __future__ import annotations
+
+import json
+import sys
+import time
+from collections.abc import Iterator
+from datetime import UTC, datetime
+from typing import Annotated, Any
+
+import typer
+
+from ringfence.cli.client import Client, connect
+from ringfence.cli.options import ConfigOption, DataOption, JsonOption, settings_from
+from ringfence.cli.output import print_table
+from ringfence.cli.period import parse_moment
+from ringfence.errors import UnavailableError
+
+_PAGE = 1000
+_POLL_S = 0.5
+_COLUMNS = ("time", "device", "source", "destination", "direction", "action", "rule", "target")
+
+Call = dict[str, Any]
+
+
+def register(app: typer.Typer) -> None:
+    """Add the command."""
+    app.command("events")(events)
+
+
+def events(
+    since: Annotated[str | None, typer.Option(help="Begin: so long ago (90s, 1h) or a time.")] = None,
+    until: Annotated[str | None, typer.Option(help="End: so long ago or a time.")] = None,
+    number: Annotated[str | None, typer.Option(help="Source or destination.")] = None,
+    source: Annotated[str | None, typer.Option(help="Source.")] = None,
+    destination: Annotated[str | None, typer.Option(help="Destination.")] = None,
+    device: Annotated[str, typer.Option(help="Name of one device, or All.")] = "All",
+    action: Annotated[str | None, typer.Option(help="allow, terminate, redirect or none.")] = None,
+    rule: Annotated[str | None, typer.Option(help="Name of the rule that decided.")] = None,
+    dataset: Annotated[str, typer.Option(help="enum or sip.")] = "enum",
+    limit: Annotated[int, typer.Option(min=1, help="Most calls to print; following goes on beyond.")] = 100,
+    follow: Annotated[bool, typer.Option("--follow", "-f", help="Go on with new calls until stopped.")] = False,
+    as_json: JsonOption = False,
+    config: ConfigOption = None,
+    data: DataOption = None,
+) -> None:
+    """Print calls and what was decided; with --json one object a line."""
+    now = datetime.now(UTC)
+    wanted = {
+        "dataset": dataset,
+        "device": None if device.casefold() == "all" else device,
+        "number": number,
+        "source": source,
+        "destination": destination,
+        "action": action,
+        "rule": rule,
+        "start": parse_moment("--since", since, now).isoformat() if since else None,
+        "end": parse_moment("--until", until, now).isoformat() if until else None,
+    }
+    with connect(settings_from(config, data)) as client:
+        position = client.get("events/new", **wanted)["position"] if follow else None
+        calls = _newest(client, wanted, limit)
+        if position is not None:
+            # What arrived after the position was taken comes again below.
+            calls = [call for call in calls if not _is_after(call, position)]
+        _print(calls, as_json, heading=True)
+        if position is not None:
+            for fresh in _new(client, wanted, position):
+                _print(fresh, as_json, heading=False)
+
+
+def _newest(client: Client, wanted: dict[str, Any], limit: int) -> list[Call]:
+    """The newest `limit` calls, oldest first."""
+    calls: list[Call] = []
+    before: str | None = None
+    while len(calls) < limit:
+        page = client.get("events", **wanted, limit=min(limit - len(calls), _PAGE), before=before)
+        calls += page["calls"]
+        before = page["next"]
+        if before is None:
+            break
+    return calls[::-1]
+
+
+def _new(client: Client, wanted: dict[str, Any], position: str) -> Iterator[list[Call]]:
+    """New calls, for ever; a mediation that is away for a while is waited for."""
+    is_away = False
+    while True:
+        try:
+            answer = client.get("events/new", **wanted, position=position)
+        except UnavailableError as error:
+            if not is_away:
+                typer.echo(f"ringfence: {error.message}; waiting", err=True)
+            is_away = True
+            time.sleep(1.0)
+            continue
+        is_away = False
+        position = answer["position"]
+        if answer["calls"]:
+            yield answer["calls"]
+        else:
+            time.sleep(_POLL_S)
+
+
+def _is_after(call: Call, position: str) -> bool:
+    known = dict(part.split(":") for part in position.split(",") if part)
+    return bool(call["sequence"] > int(known.get(str(call["stream"]), 0)))
+
+
+def _print(calls: list[Call], as_json: bool, heading: bool) -> None:
+    if as_json:
+        for call in calls:
+            sys.stdout.write(json.dumps(call) + "\n")
+        sys.stdout.flush()
+    elif heading:
+        print_table(_COLUMNS, [_row(call) for call in calls])
+    else:
+        for call in calls:
+            sys.stdout.write("  ".join(_printable(value) for value in _row(call)) + "\n")
+        sys.stdout.flush()
+
+
+def _row(call: Call) -> list[Any]:
+    local = datetime.fromisoformat(call["time"]).astimezone()
+    return [local.strftime("%Y-%m-%d %H:%M:%S.%f")[:-3], *(call[column] for column in _COLUMNS[1:])]
+
+
+def _printable(value: object) -> str:
+    return "".join(character if character.isprintable() else "�" for character in str(value or "-"))

@@ -1,0 +1,27 @@
+"""Times as people type them: `90s`, `24h`, `1d12h` ago, or a date and time."""
+
+from __future__ import annotations
+
+import re
+from datetime import datetime, timedelta
+
+from ringfence.errors import InvalidInputError
+
+_PART = re.compile(r"(\d{1,6})([smhdw])")
+_UNITS = {"s": "seconds", "m": "minutes", "h": "hours", "d": "days", "w": "weeks"}
+
+
+def parse_moment(option: str, text: str, now: datetime) -> datetime:
+    """The moment meant by `text`: so long before `now`, or ISO 8601 (without offset: local time)."""
+    parts = _PART.findall(text)
+    if parts and "".join(f"{count}{unit}" for count, unit in parts) == text:
+        try:
+            return now - sum((timedelta(**{_UNITS[unit]: int(count)}) for count, unit in parts), timedelta())
+        except OverflowError:
+            raise InvalidInputError(f"{option}: {text} is longer ago than there is a calendar for") from None
+    try:
+        return datetime.fromisoformat(text).astimezone(now.tzinfo)
+    except (ValueError, OverflowError):
+        raise InvalidInputError(
+            f"{option}: {text!r} is no time, must be such as 90s, 24h, 7d or 2026-11-20T12:00"
+        ) from None

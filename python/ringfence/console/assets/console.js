@@ -1,0 +1,158 @@
+// What only the browser knows: the viewer's time zone, the width of the window, the keyboard.
+// Values reach the page through textContent alone; a caller's number can never become markup.
+(() => {
+  "use strict";
+  const pad = (number, width = 2) => String(number).padStart(width, "0");
+  const day = new Intl.DateTimeFormat(undefined, { day: "numeric", month: "short" });
+  const zone = Intl.DateTimeFormat().resolvedOptions().timeZone;
+
+  const parse = (iso) => (iso ? new Date(iso) : null);
+  const clock = (at) => `${pad(at.getHours())}:${pad(at.getMinutes())}`;
+  const isToday = (at) => at.toDateString() === new Date().toDateString();
+
+  const time = (iso) => {
+    const at = parse(iso);
+    if (!at || isNaN(at)) return "–";
+    const text = `${clock(at)}:${pad(at.getSeconds())}`;
+    return isToday(at) ? text : `${day.format(at)} ${text}`;
+  };
+  const fine = (iso) => {
+    const at = parse(iso);
+    return !at || isNaN(at) ? "–" : `${time(iso)}.${pad(at.getMilliseconds(), 3)}`;
+  };
+  const bucket = (iso, grouping) => {
+    const at = parse(iso);
+    if (!at || isNaN(at)) return "–";
+    if (grouping === "day") return `${day.format(at)} ${clock(at) === "00:00" ? "" : clock(at)}`.trim();
+    return isToday(at) ? clock(at) : `${day.format(at)} ${clock(at)}`;
+  };
+  const utc = (iso) => {
+    const at = parse(iso);
+    return !at || isNaN(at) ? "" : `${at.toISOString().replace("T", " ").replace("Z", "")} UTC (shown in ${zone})`;
+  };
+  const ago = (iso) => {
+    const at = parse(iso);
+    if (!at || isNaN(at)) return "never";
+    const seconds = Math.max(0, (Date.now() - at) / 1000);
+    if (seconds < 1.5) return "now";
+    if (seconds < 90) return `${Math.round(seconds)} s ago`;
+    if (seconds < 5400) return `${Math.round(seconds / 60)} min ago`;
+    if (seconds < 172800) return `${Math.round(seconds / 3600)} h ago`;
+    return `${Math.round(seconds / 86400)} days ago`;
+  };
+
+  class RingfenceTime extends HTMLElement {
+    static observedAttributes = ["iso"];
+    connectedCallback() { this.show(); }
+    attributeChangedCallback() { this.show(); }
+    show() {
+      const iso = this.getAttribute("iso");
+      const style = this.getAttribute("shown");
+      const text = style === "ago" ? ago(iso) : style === "fine" ? fine(iso) : time(iso);
+      if (this.textContent !== text) this.textContent = text;
+      this.title = utc(iso);
+    }
+  }
+  customElements.define("rf-time", RingfenceTime);
+  setInterval(() => document.querySelectorAll("rf-time[shown=ago]").forEach((element) => element.show()), 1000);
+
+  // A date and time field in the viewer's zone; its value travels as UTC.
+  const localValue = (iso) => {
+    const at = parse(iso);
+    return at ? `${at.getFullYear()}-${pad(at.getMonth() + 1)}-${pad(at.getDate())}T${clock(at)}` : "";
+  };
+  class RingfenceWhen extends HTMLElement {
+    static observedAttributes = ["iso"];
+    connectedCallback() {
+      if (this.input) return;
+      this.input = document.createElement("input");
+      this.input.type = "datetime-local";
+      this.input.setAttribute("aria-label", this.getAttribute("label"));
+      this.input.addEventListener("change", (event) => {
+        event.stopPropagation();
+        const at = new Date(this.input.value);
+        if (!isNaN(at)) this.dispatchEvent(new CustomEvent("when", { detail: at.toISOString() }));
+      });
+      this.append(this.input);
+      this.attributeChangedCallback();
+    }
+    attributeChangedCallback() {
+      if (this.input) this.input.value = localValue(this.getAttribute("iso"));
+    }
+  }
+  customElements.define("rf-when", RingfenceWhen);
+
+  const element = (name, text, attributes = {}) => {
+    const made = document.createElement(name);
+    made.textContent = text;
+    for (const [key, value] of Object.entries(attributes)) if (value) made.setAttribute(key, value);
+    return made;
+  };
+  const words = { none: "No opinion", allow: "Allow", terminate: "Terminate", redirect: "Redirect", unknown: "–" };
+  const word = (value) => words[value] || String(value ?? "–").replaceAll("_", " ");
+
+  // AG Grid cells. Each returns a node.
+  const cells = {
+    time: (p) => element("span", narrow() ? time(p.value) : fine(p.value), { title: utc(p.value) }),
+    pair: (p) => {
+      const lines = element("div", "", { class: "pair" });
+      for (const side of ["source", "destination"]) {
+        lines.append(element("span", p.data[side], { title: p.data[`${side}_national`] }));
+      }
+      return lines;
+    },
+    bucket: (p) => {
+      const text = bucket(p.value, p.data.grouping);
+      return p.data.link && p.colDef.linked
+        ? element("a", text, { href: p.data.link, title: utc(p.value) })
+        : element("span", text, { title: utc(p.value) });
+    },
+    number: (p) => element("span", p.value ?? "–", { title: p.data[`${p.colDef.field}_national`], class: "number" }),
+    action: (p) => element("span", word(p.value), { class: `pill ${p.value}` }),
+    word: (p) => element("span", word(p.value), {}),
+    rule: (p) => (p.value ? element("span", p.value, { title: p.value }) : element("span", "–", { class: "muted" })),
+    linked: (p) => {
+      const text = typeof p.value === "number" ? count(p.value) : String(p.value ?? "–");
+      const link = p.data[`${p.colDef.field}_link`] || p.data.link;
+      if (p.value === 0) return element("span", "0", { class: "muted" });
+      const anchor = element("a", text, { href: link, title: p.data[`${p.colDef.field}_national`] });
+      const colour = p.data[`${p.colDef.field}_colour`];
+      if (colour) {
+        const dot = element("i", "", { class: "dot" });
+        dot.style.background = colour;
+        anchor.prepend(dot);
+      }
+      return anchor;
+    },
+  };
+  const count = (value) => Number(value).toLocaleString("en", { maximumFractionDigits: 2 });
+
+  const narrow = () => innerWidth < 760;
+  const follow = (event) => {
+    const link = event?.data?.link;
+    if (typeof link === "string" && link.startsWith("/") && !link.startsWith("//")) location.assign(link);
+  };
+
+  document.addEventListener("click", (event) => {
+    for (const menu of document.querySelectorAll("details.menu[open]")) {
+      if (!menu.contains(event.target)) menu.removeAttribute("open");
+    }
+    const shutter = event.target.closest?.("[data-shows]");
+    if (shutter) {
+      const shown = document.querySelector(shutter.dataset.shows)?.classList.toggle("shown");
+      shutter.setAttribute("aria-expanded", String(Boolean(shown)));
+    }
+    const theme = event.target.closest?.("[data-set-theme]");
+    if (theme) window.ringfenceTheme(theme.dataset.setTheme);
+  });
+  document.addEventListener("keydown", (event) => {
+    if (event.key !== "Escape") return;
+    document.querySelectorAll("details.menu[open]").forEach((menu) => {
+      menu.removeAttribute("open");
+      menu.querySelector("summary")?.focus();
+    });
+    document.querySelector(".drawer.open .close")?.click();
+  });
+
+  window.rf = { time, fine, bucket, utc, ago, cells, count, narrow, follow };
+})();

@@ -1,0 +1,133 @@
+"""One call beside the call log: every field, and why it was decided so.
+
+The explanation asks the engine that decides on the wire, with the policy version that decided the call and at the
+call's own time.
+"""
+
+from __future__ import annotations
+
+from typing import Any
+
+import psycopg
+from nicegui import ui
+
+from ringfence.analytics.calls import Call
+from ringfence.console.address import iso, link
+from ringfence.console.frame import Region, View, load
+from ringfence.console.markup import Tag, button, moment
+from ringfence.console.numbers import national
+from ringfence.console.words import ACTION_WORDS, REASON_WORDS, VERDICTS, plain
+from ringfence.mediation.sites import first_site
+from ringfence.policy.explain import explain_call
+from ringfence.vocabulary import NumberClass
+
+# Words that stand where a call had no number: to the engine it has none.
+UNSPOKEN = {NumberClass.ABSENT.word}
+
+
+class CallDrawer:
+    """A panel at the right edge; Escape or its button closes it."""
+
+    def __init__(self, view: View) -> None:
+        self.view = view
+        self.panel = Tag("aside", classes="drawer", aria_label="Call", tabindex="-1")
+
+    def close(self) -> None:
+        """Slide it away."""
+        self.panel.classes(remove="open")
+
+    async def show(self, call: Call) -> None:
+        """Open it with a call, then fill in the explanation."""
+        self.panel.clear()
+        with self.panel:
+            self._lay_out(call)
+            with Tag("section"):
+                Tag("h3", "Explanation")
+                region = Region("stack")
+        self.panel.classes(add="open")
+        ui.run_javascript(f"document.getElementById('{self.panel.html_id}')?.focus()")
+
+        async def explain() -> None:
+            answer = await self.view.session.ask(_explain, call)
+            with region.content():
+                lay_out_explanation(answer)
+
+        if call.policy_version == 0:
+            region.empty("No policy was there", "The device had never had a policy; its fail mode answered.", "policy")
+        else:
+            await load(region, explain)
+
+    def _lay_out(self, call: Call) -> None:
+        with Tag("div", classes="drawer-head"):
+            Tag("span", ACTION_WORDS.get(call.action, call.action), classes=f"pill {call.action}")
+            moment(iso(call.time), classes="muted").props["shown"] = "fine"
+            Tag("span", classes="space")
+            button("", self.close, icon="close", classes="quiet icon-only close", aria_label="Close")
+        with Tag("div", classes="flow"):
+            number(call.source)
+            ui.icon("arrow_forward").props("aria-hidden=true")
+            number(call.destination)
+        with Tag("section"), Tag("dl", classes="facts"):
+            for name, value in _facts(call):
+                Tag("dt", name)
+                Tag("dd", value)
+            Tag("dt", "Its calls")
+            with Tag("dd"):
+                for side, text in (("source", call.source), ("destination", call.destination)):
+                    Tag("a", f"of this {side}", href=link("/calls", {side: text, "range": "24h"}))
+                    Tag("span", " · " if side == "source" else "")
+
+
+def _explain(connection: psycopg.Connection, call: Call) -> dict[str, Any]:
+    site = first_site(connection)
+    source = None if call.source in UNSPOKEN else call.source
+    return explain_call(connection, site, source, call.destination, call.time, call.policy_version)
+
+
+def number(text: str) -> Tag:
+    """A number with its national form on hover."""
+    return Tag("span", text, classes="number", title=national(text))
+
+
+def lay_out_explanation(answer: dict[str, Any]) -> None:
+    """Lay out what the engine says of a call: its decision, then each rule with its verdict."""
+    action = str(answer["action"])
+    with Tag("p"):
+        Tag("span", ACTION_WORDS.get(action, action), classes=f"pill {action}")
+        Tag("span", " " + REASON_WORDS.get(str(answer["reason"]), plain(str(answer["reason"]))))
+    if answer.get("answer"):
+        with Tag("dl", classes="facts"):
+            Tag("dt", "Answer")
+            Tag("dd", str(answer["answer"]), classes="mono")
+    with Tag("ol", classes="verdicts"):
+        for rule in answer["rules"]:
+            verdict = str(rule["verdict"])
+            icon, words = VERDICTS.get(verdict, ("help_outline", plain(verdict)))
+            with Tag("li", classes=verdict):
+                ui.icon(icon).props("aria-hidden=true")
+                Tag("b", str(rule["name"]))
+                Tag("span", words, classes="muted")
+                Tag("span", str(rule["why"]), classes="why")
+    if not answer["rules"]:
+        Tag("p", "This version has no rules.", classes="muted")
+
+
+def _facts(call: Call) -> list[tuple[str, str]]:
+    facts = [
+        ("Rule", call.rule or "–"),
+        ("Reason", REASON_WORDS.get(call.reason, plain(call.reason))),
+        ("Direction", plain(call.direction)),
+        ("Device", call.device),
+        ("Asked by", call.peer),
+        ("Policy version", str(call.policy_version or "none")),
+        ("Decided in", f"{call.latency_us:,.1f} µs"),
+        ("Dataset", call.dataset.upper()),
+        ("Sequence", f"{call.sequence:,} of stream {call.stream}"),
+    ]
+    if call.target:
+        facts.insert(1, ("Redirected to", call.target))
+    if call.monitored:
+        facts.insert(1, ("Monitored rules", ", ".join(call.monitored)))
+    if call.reported_time is not None:
+        facts.append(("Device's clock", f"said {iso(call.reported_time)}"))
+    return facts

@@ -1,0 +1,354 @@
+"""The call log: newest first, live, filtered; a call opens with all its fields and the explanation of its decision.
+
+Live calls come by `follow_calls`, which misses none that an edge delivers late; the first page by `find_calls`.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, replace
+from datetime import UTC, datetime, timedelta
+from typing import Any
+
+import psycopg
+from nicegui import ui
+from nicegui.events import GenericEventArguments
+
+from ringfence.analytics.calls import Call, CallFilter, find_calls, follow_calls
+from ringfence.console.address import TimeRange, iso, link
+from ringfence.console.call_drawer import CallDrawer
+from ringfence.console.frame import Query, Region, View, heading, load, page
+from ringfence.console.markup import Choice, Tag, button, text_field
+from ringfence.console.numbers import national
+from ringfence.console.time_field import time_field
+from ringfence.errors import InvalidInputError
+from ringfence.mediation.devices import list_devices
+from ringfence.vocabulary import Action, Dataset
+
+PAGE_SIZE = 200
+MAX_ROWS = 2000  # kept in the browser; the oldest leave as new calls come
+LIVE_S = 1.0
+# A device may deliver calls late; its own time must not be before this for a live page to show them.
+LATE = timedelta(hours=1)
+ACTION_WORDS = {"": "Any", "allow": "Allow", "terminate": "Terminate", "redirect": "Redirect", "none": "No opinion"}
+
+
+@dataclass(frozen=True)
+class Question:
+    """The page's state: which calls."""
+
+    dataset: Dataset
+    number: str | None
+    source: str | None
+    destination: str | None
+    device: str | None
+    action: Action | None
+    rule: str | None
+    time: TimeRange
+    live: bool
+
+    @classmethod
+    def from_query(cls, query: Query) -> Question:
+        """Read the query parameters. InvalidInputError names one that makes no sense."""
+        return cls(
+            Dataset(_word(Dataset, "dataset", query.get("dataset") or "enum")),
+            query.get("number") or None,
+            query.get("source") or None,
+            query.get("destination") or None,
+            query.get("device") or None,
+            Action(_word(Action, "action", query["action"])) if query.get("action") else None,
+            query.get("rule") or None,
+            TimeRange.from_query(query, "1h"),
+            query.get("live") != "0",
+        )
+
+    @property
+    def address(self) -> str:
+        """The page in this state."""
+        fields = {
+            "dataset": self.dataset.word,
+            "number": self.number,
+            "source": self.source,
+            "destination": self.destination,
+            "device": self.device,
+            "action": self.action.word if self.action is not None else None,
+            "rule": self.rule,
+            **self.time.as_query(),
+            "live": None if self.live else "0",
+        }
+        return link("/calls", fields)
+
+    def filter(self, now: datetime) -> CallFilter:
+        """What to ask the domain for."""
+        start, end = self.time.bounds(now)
+        return CallFilter(
+            self.dataset, self.device, self.number, self.source, self.destination, self.action, self.rule,
+            start, None if self.time.is_live else end, PAGE_SIZE,
+        )  # fmt: skip
+
+
+@page("/calls", "Calls", "call")
+def build(view: View) -> None:
+    """Lay out the page."""
+    try:
+        question = Question.from_query(view.query)
+    except InvalidInputError as error:
+        with Tag("div", classes="page-head"):
+            heading("Calls")
+        Region("card").failed(error.message, lambda: ui.navigate.to("/calls"), "Start afresh")
+        return
+    _Page(view, question)
+
+
+class _Page:
+    def __init__(self, view: View, question: Question) -> None:
+        self.view = view
+        self.question = question
+        self.calls: dict[str, Call] = {}  # newest last, as they came; what the browser shows
+        self.oldest: Call | None = None
+        self.position: dict[int, int] | None = None
+        self.table: ui.aggrid | None = None
+        self.devices: list[str] = []
+        self.head = Tag("div", classes="page-head")
+        self.toolbar = Tag("div", classes="toolbar foldable", role="search", aria_label="Filters")
+        self.region = Region()
+        self.foot = Tag("div", classes="page-head")
+        self.drawer = CallDrawer(view)
+        self._lay_out_head()
+        self._lay_out_filters()
+        ui.on("call_picked", self._pick)
+        ui.timer(0, self._start, once=True)
+        ui.timer(LIVE_S, self._follow, immediate=False)
+
+    def _lay_out_head(self) -> None:
+        self.head.clear()
+        with self.head:
+            heading("Calls")
+            with Tag("button", classes="button quiet narrow-only", type="button", data_shows=".toolbar",
+                     aria_expanded="false"):  # fmt: skip
+                ui.icon("tune").props("aria-hidden=true")
+                Tag("span", f"Filters ({self._filters})" if self._filters else "Filters")
+            live = self.question.live and self.question.time.is_live
+            if self.question.time.is_live:
+                words = "Live" if live else "Paused"
+                button(words, lambda: self._ask(live=not self.question.live), icon="sensors" if live else "pause",
+                       aria_pressed="true" if live else "false",
+                       title="New calls appear by themselves; press to hold the list still" if live
+                       else "The list stands still; press to go on")  # fmt: skip
+            else:
+                button("Go live", lambda: self._ask(time=TimeRange("1h"), live=True), icon="sensors")
+
+    def _lay_out_filters(self) -> None:
+        asked = self.question
+        self.toolbar.clear()
+        with self.toolbar:
+            text_field("Number", asked.number or "", lambda value: self._ask(number=value or None),
+                       name="number", placeholder="+1210…", classes="wide")  # fmt: skip
+            for side in ("source", "destination"):
+                self._lay_out_side(side, getattr(asked, side))
+            Choice("Action", ACTION_WORDS, asked.action.word if asked.action is not None else "",
+                   lambda value: self._ask(action=Action.from_word(value) if value else None),
+                   name="action")  # fmt: skip
+            Choice("Device", {"": "All", **{name: name for name in self.devices}}, asked.device or "",
+                   lambda value: self._ask(device=value or None), name="device")  # fmt: skip
+            text_field("Rule", asked.rule or "", lambda value: self._ask(rule=value or None),
+                       name="rule", placeholder="Any")  # fmt: skip
+            Choice("Dataset", {d.word: d.name for d in Dataset}, asked.dataset.word,
+                   lambda value: self._ask(dataset=Dataset.from_word(value)), name="dataset")  # fmt: skip
+            time_field(asked.time, lambda time: self._ask(time=time))
+            if self._filters:
+                fresh = Question.from_query({"dataset": asked.dataset.word})
+                button("Clear", lambda: self._ask(**vars(fresh)), icon="filter_alt_off", classes="quiet")
+
+    def _lay_out_side(self, side: str, number: str | None) -> None:
+        if number:  # comes from a chart; shown so that it can be taken away
+            text_field(side.capitalize(), number, lambda value: self._ask(**{side: value or None}), name=side)
+
+    @property
+    def _filters(self) -> int:
+        asked = self.question
+        kept = (asked.number, asked.source, asked.destination, asked.device, asked.rule, asked.action is not None)
+        return sum(bool(one) for one in kept)
+
+    async def _ask(self, **changes: Any) -> None:
+        before, self.question = self.question, replace(self.question, **changes)
+        self.view.show_address(self.question.address)
+        self._lay_out_head()
+        if replace(before, live=self.question.live) == self.question:
+            await self._follow()  # only paused or resumed: what came meanwhile is fetched, nothing is lost
+            return
+        self._lay_out_filters()
+        self.region.loading()
+        await self._fetch()
+
+    async def _start(self) -> None:
+        async def names() -> None:
+            self.devices = [device.name for device in await self.view.session.ask(list_devices)]
+            self._lay_out_filters()
+
+        if await load(self.region, names, self._start):
+            await self._fetch()
+
+    async def _fetch(self) -> None:
+        asked = self.question
+
+        async def answer() -> None:
+            wanted = asked.filter(datetime.now(UTC))
+            # The position first: a call between the two questions is then seen twice, which its key undoes.
+            position, calls = await self.view.session.ask(_first_page, wanted)
+            if asked is self.question:
+                self.position = position
+                self._show(calls, has_more=len(calls) == PAGE_SIZE)
+
+        await load(self.region, answer, self._fetch)
+
+    async def _follow(self) -> None:
+        asked = self.question
+        if (
+            not (asked.live and asked.time.is_live)
+            or self.position is None
+            or self.region.state in ("loading", "failed")
+        ):
+            return
+
+        async def answer() -> None:
+            wanted = replace(asked.filter(datetime.now(UTC) - LATE), limit=MAX_ROWS)
+            calls, position = await self.view.session.ask(follow_calls, wanted, self.position)
+            if asked is self.question:
+                self.position = position
+                self._add(calls)
+
+        await load(self.region, answer, self._fetch)
+
+    async def _more(self) -> None:
+        asked, oldest = self.question, self.oldest
+        if oldest is None:
+            return
+
+        async def answer() -> None:
+            wanted = replace(asked.filter(datetime.now(UTC)), before=oldest.cursor)
+            calls = await self.view.session.ask(find_calls, wanted)
+            if asked is self.question and self.table is not None:
+                self.table.run_grid_method("applyTransaction", {"add": [_row(call) for call in calls]})
+                self.calls.update((_key(call), call) for call in calls)
+                self._lay_out_foot(calls, has_more=len(calls) == PAGE_SIZE)
+
+        await load(self.region, answer)
+
+    def _show(self, calls: list[Call], *, has_more: bool) -> None:
+        self.calls = {_key(call): call for call in reversed(calls)}
+        self.table = None
+        if not calls:
+            self.oldest = None
+            self.foot.clear()
+            self._show_empty()
+            return
+        with self.region.content():
+            self._lay_out_table([_row(call) for call in calls])
+        self._lay_out_foot(calls, has_more=has_more)
+
+    def _show_empty(self) -> None:
+        if self.question.dataset is Dataset.SIP:
+            words = "SIP calls come from a probe; none has reported a call. Dataset ENUM shows the queries of the SBCs."
+        elif self._filters:
+            words = "No call of this time passes the filters. Choose a longer time, or clear a filter."
+        elif self.question.time.is_live:
+            words = "Calls appear here as the SBCs ask about them. The Devices page shows who is connected."
+        else:
+            words = "Nothing was asked between these two times. Choose a longer time."
+        self.region.empty("No calls", words, "call")
+
+    def _add(self, calls: list[Call]) -> None:
+        new = {_key(call): call for call in calls if _key(call) not in self.calls}
+        if not new:
+            return
+        if self.table is None:
+            self._show(sorted(new.values(), key=lambda call: call.time, reverse=True)[:MAX_ROWS], has_more=False)
+            return
+        self.calls |= new
+        leaving = list(self.calls)[: max(0, len(self.calls) - MAX_ROWS)]
+        for key in leaving:
+            del self.calls[key]
+        rows = [_row(call) for call in sorted(new.values(), key=lambda call: call.time, reverse=True)]
+        self.table.run_grid_method(
+            "applyTransaction",
+            {"add": [row for row in rows if row["key"] in self.calls], "addIndex": 0,
+             "remove": [{"key": key} for key in leaving if key not in new]},
+        )  # fmt: skip
+
+    def _lay_out_table(self, rows: list[dict[str, Any]]) -> None:
+        self.table = ui.aggrid(
+            {
+                "columnDefs": COLUMNS,
+                "rowData": rows,
+                ":getRowId": "(params) => params.data.key",
+                ":rowHeight": "rf.narrow() ? 54 : 36",
+                "defaultColDef": {"resizable": True, "sortable": False, "suppressMovable": True, "flex": 1},
+                ":onRowClicked": "(event) => emitEvent('call_picked', event.data.key)",
+                ":onCellKeyDown": "(p) => { if (p.event.key === 'Enter') emitEvent('call_picked', p.data.key); }",
+            }
+        ).classes("grid fill")
+
+    def _lay_out_foot(self, calls: list[Call], *, has_more: bool) -> None:
+        self.oldest = min(calls, key=lambda call: call.time, default=None)
+        self.foot.clear()
+        if has_more:
+            with self.foot:
+                button("Older calls", self._more, icon="expand_more", classes="quiet")
+
+    async def _pick(self, event: GenericEventArguments) -> None:
+        call = self.calls.get(str(event.args))
+        if call is not None:
+            await self.drawer.show(call)
+
+
+COLUMNS: list[dict[str, Any]] = [
+    {"field": "time", "headerName": "Time", ":cellRenderer": "rf.cells.time", ":minWidth": "rf.narrow() ? 86 : 116",
+     "flex": 1.1},
+    {"colId": "pair", "headerName": "Source, destination", ":cellRenderer": "rf.cells.pair", "minWidth": 140,
+     "flex": 1.6, ":hide": "!rf.narrow()"},
+    {"field": "source", "headerName": "Source", ":cellRenderer": "rf.cells.number", "minWidth": 128, "flex": 1.4,
+     ":hide": "rf.narrow()"},
+    {"field": "destination", "headerName": "Destination", ":cellRenderer": "rf.cells.number", "minWidth": 128,
+     "flex": 1.4, ":hide": "rf.narrow()"},
+    {"field": "action", "headerName": "Action", ":cellRenderer": "rf.cells.action", "minWidth": 118},
+    {"field": "rule", "headerName": "Rule", ":cellRenderer": "rf.cells.rule", "minWidth": 110, "flex": 1.2,
+     ":hide": "rf.narrow()"},
+    {"field": "direction", "headerName": "Direction", ":cellRenderer": "rf.cells.word", "minWidth": 100,
+     ":hide": "rf.narrow()"},
+    {"field": "device", "headerName": "Device", "minWidth": 100, ":hide": "rf.narrow()"},
+    {"field": "policy_version", "headerName": "Policy", "minWidth": 80, "flex": 0.6, "type": "rightAligned",
+     ":hide": "rf.narrow()"},
+]  # fmt: skip
+
+
+def _first_page(connection: psycopg.Connection, wanted: CallFilter) -> tuple[dict[int, int], list[Call]]:
+    _, position = follow_calls(connection, wanted, None)
+    return position, find_calls(connection, wanted)
+
+
+def _key(call: Call) -> str:
+    return f"{call.dataset}/{call.stream}/{call.sequence}"
+
+
+def _row(call: Call) -> dict[str, Any]:
+    return {
+        "key": _key(call),
+        "time": iso(call.time),
+        "source": call.source,
+        "source_national": national(call.source),
+        "destination": call.destination,
+        "destination_national": national(call.destination),
+        "direction": call.direction,
+        "action": call.action,
+        "rule": call.rule,
+        "device": call.device,
+        "policy_version": call.policy_version or None,
+    }
+
+
+def _word(kind: type[Dataset] | type[Action], name: str, word: str) -> int:
+    try:
+        return int(kind.from_word(word))
+    except KeyError:
+        words = ", ".join(member.word for member in kind)
+        raise InvalidInputError(f"{name}: no such {name} {word!r}; use one of {words}") from None

@@ -1,0 +1,201 @@
+"""What every page stands in: the rail of pages, the person's menu, and regions that load, fill, empty or fail.
+
+`page` registers a page's builder with NiceGUI and with the gate, so a page without a gate cannot exist.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Awaitable, Callable, Iterator, Mapping
+from contextlib import contextmanager
+from urllib.parse import quote
+from zoneinfo import ZoneInfo
+
+from nicegui import ui
+from starlette.requests import Request
+
+from ringfence.accounts.roles import allows
+from ringfence.console.documents import asset, head
+from ringfence.console.gate import PAGES, SESSION, Page
+from ringfence.console.markup import Tag, button
+from ringfence.console.session import Session
+from ringfence.errors import NotSignedInError, RingfenceError
+from ringfence.vocabulary import Role
+
+Query = Mapping[str, str]
+Builder = Callable[["View"], None]
+
+# The pages as the rail shows them.
+ORDER = ("/", "/analytics", "/calls", "/policy", "/devices")
+
+ZONE_COOKIE = "ringfence_zone"
+THEME_COOKIE = "ringfence_theme"
+
+
+class View:
+    """One opened page: who looks at it, with which parameters, in which time zone."""
+
+    def __init__(self, page: Page, session: Session, query: Query, zone: str) -> None:
+        self.page = page
+        self.session = session
+        self.query = query
+        self.zone = zone
+
+    def show_address(self, address: str) -> None:
+        """Put the page's present state into the address bar, to be shared or bookmarked."""
+        self.query = {}
+        ui.navigate.history.replace(address)
+
+
+def page(path: str, title: str, icon: str, role: Role = Role.VIEWER) -> Callable[[Builder], Builder]:
+    """Register `build` as the page at `path` for people with `role`, in the order of the navigation."""
+    registered = Page(path, title, icon, role)
+
+    def register(build: Builder) -> Builder:
+        PAGES[path] = registered
+
+        async def show(request: Request) -> None:
+            session = request.scope.get(SESSION)
+            if not isinstance(session, Session):
+                raise NotSignedInError(f"{path} was reached without its gate")
+            view = View(registered, session, dict(request.query_params), _zone(request.cookies.get(ZONE_COOKIE)))
+            with _frame(view, request.cookies.get(THEME_COOKIE)):
+                build(view)
+
+        ui.page(path, title=f"{title} · Ringfence", dark=None, language="en-US")(show)
+        return build
+
+    return register
+
+
+class Region(Tag):
+    """A part of a page that is loading, holds content, is empty, or failed; never one that looks like another."""
+
+    def __init__(self, classes: str = "") -> None:
+        super().__init__("div", classes=classes, aria_live="polite")
+        self.state = "loading"
+        self.loading()
+
+    def loading(self) -> None:
+        """Something is on its way."""
+        self._become("loading")
+        with self:
+            Tag("div", classes="loading", role="status", aria_label="Loading")
+
+    def empty(self, title: str, words: str, icon: str = "inbox") -> None:
+        """Nothing is there, and that is the answer; `words` say why or what to do."""
+        self._become("empty")
+        with self, Tag("div", classes="state"):
+            ui.icon(icon).props("aria-hidden=true")
+            Tag("b", title)
+            Tag("p", words)
+
+    def failed(self, words: str, retry: Callable[[], object] | None = None, verb: str = "Try again") -> None:
+        """There is no answer; `words` say why."""
+        self._become("failed")
+        with self, Tag("div", classes="state failed", role="alert"):
+            ui.icon("error_outline").props("aria-hidden=true")
+            Tag("b", "This could not be loaded")
+            Tag("p", words)
+            if retry is not None:
+                button(verb, retry)
+
+    @contextmanager
+    def content(self) -> Iterator[None]:
+        """Replace what is there."""
+        self._become("content")
+        with self:
+            yield
+
+    def _become(self, state: str) -> None:
+        self.clear()
+        self.state = state
+        self.props["data-state"] = state
+
+
+async def load(region: Region, work: Callable[[], Awaitable[None]], retry: Callable[[], object] | None = None) -> bool:
+    """Do `work`, which fills `region`; an expected failure is said in its place. Whether it succeeded.
+
+    A region that holds content keeps it when a refresh fails: what is known stays, with a word that it is old.
+    """
+    try:
+        await work()
+    except NotSignedInError:
+        leave()
+    except RingfenceError as error:
+        if region.state == "content":
+            ui.notification(f"Not refreshed: {error.message}", type="warning", timeout=4, close_button=True)
+        else:
+            region.failed(error.message, retry)
+    else:
+        return True
+    return False
+
+
+def leave() -> None:
+    """The session ended while the page was open: sign in, then come back to this very view."""
+    ui.run_javascript(
+        "location.assign('/sign-in?ended=1&next=' + encodeURIComponent(location.pathname + location.search))"
+    )
+
+
+def heading(title: str) -> None:
+    """The page's name; what follows in the same `page-head` stands to its right."""
+    Tag("h1", title)
+    Tag("span", classes="space")
+
+
+@contextmanager
+def _frame(view: View, theme: str | None) -> Iterator[None]:
+    ui.add_head_html(head() + f'<script defer src="{asset("console.js")}"></script>')
+    if theme in ("light", "dark"):
+        ui.dark_mode(theme == "dark")
+    Tag("a", "Skip to content", classes="skip", href="#content")
+    with Tag("div", classes="shell"):
+        with Tag("nav", classes="rail", aria_label="Pages"):
+            _rail(view)
+        with Tag("main", classes="page", id="content", tabindex="-1"):
+            yield
+
+
+def _rail(view: View) -> None:
+    with Tag("a", classes="brand", href="/"):
+        Tag("img", src=asset("ringfence.svg"), alt="")
+        Tag("span", "Ringfence", classes="words")
+    for place in sorted(PAGES.values(), key=lambda place: ORDER.index(place.path)):
+        if not allows(view.session.identity.role, place.role):
+            continue
+        current = "page" if place is view.page else None
+        with Tag("a", classes="place", href=place.path, aria_current=current, title=place.title):
+            ui.icon(place.icon).props("aria-hidden=true")
+            Tag("span", place.title, classes="words")
+    Tag("span", classes="space")
+    _person_menu(view)
+
+
+def _person_menu(view: View) -> None:
+    identity = view.session.identity
+    with Tag("details", classes="menu"):
+        with Tag("summary", aria_label=f"Account of {identity.name}"):
+            ui.icon("account_circle").props("aria-hidden=true")
+            with Tag("span", classes="person"):
+                Tag("b", identity.name)
+                Tag("span", identity.role.word)
+        with Tag("div", classes="sheet"):
+            Tag("h3", "Appearance")
+            with Tag("div", classes="segments", role="group", aria_label="Appearance"):
+                for choice in ("system", "light", "dark"):
+                    Tag("button", choice.capitalize(), type="button", data_set_theme=choice)
+            with Tag("a", classes="button quiet", href=f"/password?next={quote(view.page.path, safe='')}"):
+                ui.icon("key").props("aria-hidden=true")
+                Tag("span", "Change password")
+            with Tag("form", method="post", action="/sign-out"), Tag("button", type="submit", classes="button quiet"):
+                ui.icon("logout").props("aria-hidden=true")
+                Tag("span", "Sign out")
+
+
+def _zone(name: str | None) -> str:
+    """The viewer's zone as its browser said, UTC when it said none that exists."""
+    try:
+        return ZoneInfo(name or "UTC").key
+    except (ValueError, OSError, KeyError):  # ZoneInfoNotFoundError is a KeyError
+        return "UTC"

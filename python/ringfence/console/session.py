@@ -1,0 +1,81 @@
+"""A signed-in person at an open page: the one way from a page to the domain packages.
+
+Each question runs in a worker thread, in one transaction, after the credential has been checked *again*: a
+page that was left open stops showing data the moment its session is revoked or its role no longer suffices.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Concatenate, ParamSpec, TypeVar
+
+import psycopg
+from nicegui import run
+
+from ringfence.accounts.credentials import Identity, authenticate
+from ringfence.accounts.roles import allows
+from ringfence.database.connection import Database
+from ringfence.errors import ForbiddenError, UnavailableError
+from ringfence.vocabulary import Role
+
+P = ParamSpec("P")
+R = TypeVar("R")
+
+# Longest a page waits for one answer. Longer questions belong to the API and the CLI.
+QUESTION_TIMEOUT_MS = 15_000
+
+
+class Session:
+    """The person's credential and the database that the page asks."""
+
+    def __init__(self, database: Database, secret: str, identity: Identity) -> None:
+        self._database = database
+        self._secret = secret
+        self.identity = identity
+
+    async def ask(
+        self,
+        question: Callable[Concatenate[psycopg.Connection, P], R],
+        *args: P.args,
+        **kwargs: P.kwargs,
+    ) -> R:
+        """Answer of a domain function that any signed-in person may ask."""
+        return await self.act(Role.VIEWER, question, *args, **kwargs)
+
+    async def act(
+        self,
+        role: Role,
+        question: Callable[Concatenate[psycopg.Connection, P], R],
+        *args: P.args,
+        **kwargs: P.kwargs,
+    ) -> R:
+        """Answer of a domain function that needs `role`.
+
+        Raises NotSignedInError, ForbiddenError, UnavailableError (database away, or no answer in time) and what
+        the function itself raises.
+        """
+        # Wrapped, because NiceGUI answers None while it is stopping.
+        answer = await run.io_bound(lambda: (self._answer(role, question, *args, **kwargs),))
+        if answer is None:
+            raise UnavailableError("the mediation is stopping")
+        return answer[0]
+
+    def _answer(
+        self,
+        role: Role,
+        question: Callable[Concatenate[psycopg.Connection, P], R],
+        *args: P.args,
+        **kwargs: P.kwargs,
+    ) -> R:
+        try:
+            with self._database.connection() as connection:
+                identity = authenticate(connection, self._secret)
+                if not allows(identity.role, role):
+                    raise ForbiddenError(f"your role is {identity.role.word}; this needs {role.word}")
+                connection.execute("SELECT set_config('statement_timeout', %s, true)", [str(QUESTION_TIMEOUT_MS)])
+                return question(connection, *args, **kwargs)
+        except psycopg.errors.QueryCanceled:
+            raise UnavailableError(
+                f"no answer within {QUESTION_TIMEOUT_MS // 1000} seconds; choose a shorter time range or more filters",
+                code="timeout",
+            ) from None

@@ -1,0 +1,29 @@
+"""The words of `ringfence.vocabulary` as sentences for people."""
+
+from __future__ import annotations
+
+ACTION_WORDS = {"allow": "Allow", "terminate": "Terminate", "redirect": "Redirect", "none": "No opinion"}
+
+REASON_WORDS = {
+    "rule": "a rule matched",
+    "default": "no rule matched, so the call goes on",
+    "protected": "the destination is an emergency number, which no rule can stop",
+    "no_policy": "no policy is installed; the device's fail mode acts",
+    "health_check": "a health check of the SBC",
+    "not_a_number": "the destination is not a number",
+    "unknown": "–",
+}
+
+# Verdict on a rule → icon, words.
+VERDICTS = {
+    "decides": ("check_circle", "decides"),
+    "would_decide": ("visibility", "would decide (monitored)"),
+    "passed_over": ("remove_circle_outline", "does not match"),
+    "not_reached": ("more_horiz", "not reached"),
+    "off": ("do_not_disturb_on", "off"),
+}
+
+
+def plain(word: str) -> str:
+    """`not_reached` → `not reached`."""
+    return word.replace("_", " ")

@@ -1,0 +1,154 @@
+"""Analytics and events over HTTP."""
+
+from __future__ import annotations
+
+import csv
+import io
+import json
+from collections.abc import Iterator
+from datetime import timedelta
+from pathlib import Path
+from typing import Any
+
+import pytest
+from fastapi.testclient import TestClient
+from tests.analytics.conftest import AddCalls
+from tests.ingest.samples import NOON, every_second
+
+from ringfence.accounts import credentials
+from ringfence.api.application import build_application
+from ringfence.api.spreadsheet import csv_line
+from ringfence.database.connection import Database
+from ringfence.mediation.process import MediationProcess
+from ringfence.settings import Settings
+from ringfence.vocabulary import Role
+
+PERIOD = {"start": (NOON - timedelta(hours=1)).isoformat(), "end": (NOON + timedelta(hours=1)).isoformat()}
+
+
+@pytest.fixture
+def viewer(database: Database, tmp_path: Path) -> Iterator[TestClient]:
+    """A client with a viewer's token."""
+    with database.connection() as connection:
+        token = credentials.issue_token(connection, "viewer", Role.VIEWER)
+    app = build_application(MediationProcess(Settings(data=tmp_path), database))
+    with TestClient(app, base_url="http://test/api/v1/", raise_server_exceptions=False) as client:
+        client.headers["Authorization"] = f"Bearer {token}"
+        yield client
+
+
+def get(client: TestClient, path: str, **parameters: Any) -> Any:
+    answer = client.get(path, params=parameters)
+    assert answer.status_code == 200, answer.text
+    return answer.json()
+
+
+def test_a_view_is_answered_with_its_columns_and_unit(viewer: TestClient, add_calls: AddCalls) -> None:
+    add_calls(every_second(60))
+    answer = get(viewer, "analytics", view="average_cps", grouping="minute", **PERIOD)
+    assert answer["columns"] == ["time", "calls", "cps"]
+    assert answer["unit"] == "calls per second"
+    assert len(answer["rows"]) == 120
+    assert [NOON.isoformat(), 60, 1.0] in answer["rows"]
+    top = get(viewer, "analytics", view="top_destination", grouping="day", device="enum-1", **PERIOD)
+    assert top["rows"] == [["2026-11-20T00:00:00+00:00", 1, "+19005550100", 60]]
+
+
+def test_without_a_period_the_last_day_is_shown(viewer: TestClient) -> None:
+    assert 24 <= len(get(viewer, "analytics", view="calls")["rows"]) <= 25
+
+
+def test_the_views_can_be_listed(viewer: TestClient) -> None:
+    choices = get(viewer, "analytics/views")
+    assert choices["groupings"] == ["minute", "hour", "day"]
+    assert [view["id"] for view in choices["views"]] == ["average_cps", "calls", "top_source", "top_destination"]
+    assert choices["datasets"] == ["enum", "sip"]
+
+
+def test_calls_are_paged(viewer: TestClient, add_calls: AddCalls) -> None:
+    add_calls(every_second(25))
+    found: list[int] = []
+    cursor: str | None = None
+    for _ in range(4):
+        page = get(viewer, "events", limit=10, **({"before": cursor} if cursor else {}))
+        found += [call["sequence"] for call in page["calls"]]
+        cursor = page["next"]
+        if cursor is None:
+            break
+    assert found == list(range(25, 0, -1))
+
+
+def test_new_calls_can_be_followed(viewer: TestClient, add_calls: AddCalls) -> None:
+    add_calls(every_second(3))
+    position = get(viewer, "events/new")["position"]
+    assert get(viewer, "events/new", position=position) == {"calls": [], "position": position}
+    add_calls([{"time": NOON - timedelta(hours=2)}])
+    answer = get(viewer, "events/new", position=position)
+    assert [call["sequence"] for call in answer["calls"]] == [4]
+    assert get(viewer, "events/new", position=answer["position"])["calls"] == []
+
+
+def test_an_export_holds_every_call_once(
+    viewer: TestClient, add_calls: AddCalls, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("ringfence.api.routes.events._EXPORT_PAGE", 7)
+    add_calls(every_second(30))
+    lines = viewer.get("events/export").text.splitlines()
+    assert [json.loads(line)["sequence"] for line in lines] == list(range(30, 0, -1))
+    assert len(viewer.get("events/export", params={"limit": 12}).text.splitlines()) == 12
+    empty = viewer.get("events/export", params={"number": "+999"})
+    assert (empty.status_code, empty.text) == (200, "")
+
+
+def test_a_csv_export_cannot_run_formulas(viewer: TestClient, add_calls: AddCalls) -> None:
+    hostile = ["=cmd|' /C calc'!A0", "+1+cmd", "-2+3", "@SUM(A1)", '"quoted", ,', "two\r\nlines", "\t=1"]
+    add_calls([{"source": 0, "source_raw": text, "source_class": 4} for text in hostile] + [{}])
+    answer = viewer.get("events/export", params={"format": "csv"})
+    assert answer.headers["content-type"] == "text/csv; charset=utf-8"
+    assert answer.headers["content-disposition"] == 'attachment; filename="calls.csv"'
+    rows = list(csv.DictReader(io.StringIO(answer.text, newline="")))[::-1]
+    sources = [row["source"] for row in rows]
+    assert sources == ["'=cmd|' /C calc'!A0", "'+1+cmd", "'-2+3", "'@SUM(A1)", '"quoted", ,', "two\r\nlines", "'\t=1",
+                       "+12105550123"]  # fmt: skip
+    assert rows[0]["device"] == "enum-1"
+    assert rows[0]["reported_time"] == ""
+
+
+@pytest.mark.parametrize(("value", "cell"), [(-5, "-5"), (1.5, "1.5"), (None, ""), ("+49", "+49"), ("+4 9", "'+4 9")])
+def test_csv_cells(value: object, cell: str) -> None:
+    assert csv_line([value, "x"]) == f"{cell},x\r\n"
+
+
+@pytest.mark.parametrize(
+    ("path", "fields", "message"),
+    [
+        ("analytics", {}, "view"),
+        ("analytics", {"view": "nothing"}, "view: 'nothing'"),
+        ("analytics", {"view": "calls", "grouping": "week"}, "grouping: 'week'"),
+        ("analytics", {"view": "calls", "dataset": "radio"}, "dataset: 'radio'"),
+        ("analytics", {"view": "calls", "start": "yesterday"}, "start"),
+        ("analytics", {"view": "calls", "start": "2026-11-20T00:00:00"}, "start: .*no time zone"),
+        ("analytics", {"view": "calls", "limit": 0}, "limit"),
+        ("events", {"limit": 10_001}, "limit"),
+        ("events", {"action": "hang_up"}, "action: 'hang_up'"),
+        ("events", {"before": "!!"}, "before"),
+        ("events/new", {"position": "1:x"}, "position"),
+        ("events/new", {"position": "1:2:3"}, "position"),
+        ("events/export", {"format": "xlsx"}, "format"),
+        ("events/export", {"end": "2026-11-20T00:00:00"}, "end: .*no time zone"),
+    ],
+)
+def test_a_bad_parameter_is_400_and_named(viewer: TestClient, path: str, fields: dict[str, Any], message: str) -> None:
+    answer = viewer.get(path, params=fields)
+    assert answer.status_code == 400
+    with pytest.raises(ValueError, match=message):
+        raise ValueError(answer.json()["message"])
+
+
+def test_an_unknown_device_is_404(viewer: TestClient) -> None:
+    assert viewer.get("analytics", params={"view": "calls", "device": "enum-9"}).status_code == 404
+
+
+@pytest.mark.parametrize("path", ["analytics?view=calls", "analytics/views", "events", "events/new", "events/export"])
+def test_a_stranger_sees_nothing(viewer: TestClient, path: str) -> None:
+    assert viewer.get(path, headers={"Authorization": "Bearer wrong"}).status_code == 401

@@ -1,0 +1,165 @@
+"""The console in a real browser: the mediation's application on a seeded PostgreSQL, and Debian's chromium.
+
+One application and one browser serve all tests of the folder; each test has its own browser context.
+"""
+
+from __future__ import annotations
+
+import os
+import re
+import subprocess
+import sys
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from pathlib import Path
+
+import psycopg
+import pytest
+from playwright.sync_api import Browser, BrowserContext, ConsoleMessage, Page, sync_playwright
+from psycopg import conninfo, sql
+from tests.console.seed import PASSWORD, seed
+
+from ringfence.database.cluster import APPLICATION
+from ringfence.database.connection import Database
+from ringfence.database.embedded import EmbeddedServer
+
+CHROMIUM = Path("/usr/bin/chromium")
+ROOT = Path(__file__).parents[2]
+DATABASE = "ringfence_console"
+
+
+@dataclass(frozen=True)
+class Console:
+    """The running application."""
+
+    url: str
+    database: Database
+
+
+@pytest.fixture(scope="session")
+def console_database(postgres_server: EmbeddedServer, _database_template: str) -> Iterator[Database]:
+    """A database with a small network's last hours; tests only add to it."""
+    with psycopg.connect(postgres_server.superuser_url, autocommit=True) as connection:
+        connection.execute(
+            sql.SQL("CREATE DATABASE {} OWNER {} TEMPLATE {}").format(
+                sql.Identifier(DATABASE), sql.Identifier(APPLICATION), sql.Identifier(_database_template)
+            )
+        )
+    database = Database(conninfo.make_conninfo(postgres_server.url, dbname=DATABASE), pool_size=4)
+    try:
+        seed(database, datetime.now(UTC))
+        yield database
+    finally:
+        database.close()
+        with psycopg.connect(postgres_server.superuser_url, autocommit=True) as connection:
+            connection.execute(sql.SQL("DROP DATABASE {} WITH (FORCE)").format(sql.Identifier(DATABASE)))
+
+
+@pytest.fixture(scope="session")
+def console(console_database: Database, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Console]:
+    """The application on a free port of loopback."""
+    data = tmp_path_factory.mktemp("console-data")
+    process = subprocess.Popen(
+        [sys.executable, "-m", "tests.console.serve", console_database.url, str(data)],
+        stdout=subprocess.PIPE,
+        text=True,
+        cwd=ROOT,
+        env={**os.environ, "PYTHONPATH": os.pathsep.join([str(ROOT / "python"), str(ROOT)])},
+    )
+    assert process.stdout is not None
+    try:
+        url = process.stdout.readline().strip()
+        assert url.startswith("http://127.0.0.1:"), "the application did not start"
+        yield Console(url, console_database)
+    finally:
+        process.terminate()
+        process.wait(timeout=20)
+        process.stdout.close()
+
+
+@pytest.fixture(scope="session")
+def browser() -> Iterator[Browser]:
+    """Debian's chromium."""
+    if not CHROMIUM.exists():
+        pytest.skip(f"no {CHROMIUM}: install Debian's package chromium")
+    with sync_playwright() as playwright:
+        flags = ["--no-sandbox"] if os.geteuid() == 0 else []
+        browser = playwright.chromium.launch(executable_path=CHROMIUM, args=flags)
+        yield browser
+        browser.close()
+
+
+@dataclass
+class Visitor:
+    """A browser window, and everything that went wrong in it."""
+
+    page: Page
+    console: Console
+    faults: list[str]
+
+    def open(self, path: str) -> Page:
+        """Go to a page of the console."""
+        self.page.goto(self.console.url + path)
+        return self.page
+
+    def sign_in(self, name: str = "ada", password: str = PASSWORD) -> Visitor:
+        """Through the form, as people do."""
+        page = self.open("/sign-in")
+        page.get_by_label("Name").fill(name)
+        page.get_by_label("Password").fill(password)
+        page.get_by_role("button", name="Sign in").click()
+        return self
+
+
+Visit = Callable[..., Visitor]
+
+
+@pytest.fixture
+def visit(browser: Browser, console: Console) -> Iterator[Visit]:
+    """`visit(width=…, dark=…)` opens a window; no test leaves a console error behind."""
+    contexts: list[BrowserContext] = []
+    visitors: list[Visitor] = []
+
+    def open_window(width: int = 1280, height: int = 860, dark: bool = False, zone: str = "America/Chicago") -> Visitor:
+        context = browser.new_context(
+            viewport={"width": width, "height": height},
+            color_scheme="dark" if dark else "light",
+            timezone_id=zone,
+            locale="en-GB",
+        )
+        context.set_default_timeout(10_000)
+        page = context.new_page()
+        visitor = Visitor(page, console, [])
+        page.on("console", lambda message: _note(visitor.faults, message))
+        page.on("pageerror", lambda error: visitor.faults.append(str(error)))
+        page.on("request", lambda request: _note_foreign(visitor.faults, request.url, console.url))
+        contexts.append(context)
+        visitors.append(visitor)
+        return visitor
+
+    yield open_window
+    for context in contexts:
+        context.close()
+    assert [fault for visitor in visitors for fault in visitor.faults] == []
+
+
+def _note(faults: list[str], message: ConsoleMessage) -> None:
+    # The browser itself reports the status of a refused form; that is no fault of the page.
+    if message.type == "error" and not re.search(r"the server responded with a status of (401|404|422)", message.text):
+        faults.append(message.text)
+
+
+def _note_foreign(faults: list[str], url: str, own: str) -> None:
+    if not url.startswith((own, own.replace("http", "ws"), "data:", "blob:")):
+        faults.append(f"fetched from outside: {url}")
+
+
+@pytest.fixture(scope="session")
+def screenshots(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """Where pictures go: build/screenshots when RINGFENCE_TEST_SCREENSHOTS is set, else a temporary folder."""
+    if not os.environ.get("RINGFENCE_TEST_SCREENSHOTS"):
+        return tmp_path_factory.mktemp("screenshots")
+    folder = ROOT / "build" / "screenshots"
+    folder.mkdir(parents=True, exist_ok=True)
+    return folder

@@ -1,0 +1,28 @@
+"""Serves a mediation's application for the browser tests, in a process of its own as in life.
+
+`python -m tests.console.serve DATABASE_URL DATA_FOLDER` prints its address, then runs until it is terminated.
+"""
+
+from __future__ import annotations
+
+import socket
+import sys
+from pathlib import Path
+
+import uvicorn
+
+from ringfence.database.connection import Database
+from ringfence.mediation.app import create_app
+from ringfence.settings import Settings
+
+
+def main() -> None:
+    url, data = sys.argv[1:3]
+    app = create_app(Settings(data=Path(data)), Database(url, pool_size=6))
+    listener = socket.create_server(("127.0.0.1", 0))
+    print(f"http://127.0.0.1:{listener.getsockname()[1]}", flush=True)
+    uvicorn.Server(uvicorn.Config(app, log_level="warning", timeout_graceful_shutdown=1)).run(sockets=[listener])
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,43 @@
+"""Every page in both sizes and both themes: it loads, nothing sticks out sideways, a picture is kept."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+from playwright.sync_api import expect
+from tests.console.conftest import Visit
+
+PAGES = {
+    "overview": "/",
+    "analytics": "/analytics?view=calls",
+    "analytics-cps": "/analytics",
+    "analytics-top": "/analytics?view=top_destination&range=6h",
+    "analytics-top-one": "/analytics?view=top_source&grouping=day&range=15m",
+    "calls": "/calls",
+    "policy": "/policy",
+    "devices": "/devices",
+}
+
+
+@pytest.mark.parametrize("dark", [False, True], ids=["light", "dark"])
+@pytest.mark.parametrize("width", [1280, 390])
+def test_every_page_fits_and_loads(visit: Visit, screenshots: Path, width: int, dark: bool) -> None:
+    visitor = visit(width, 844 if width == 390 else 860, dark)
+    name = f"{width}-{'dark' if dark else 'light'}"
+    visitor.open("/sign-in").screenshot(path=screenshots / f"sign-in-{name}.png")
+    page = visitor.sign_in().page
+    for title, path in PAGES.items():
+        visitor.open(path)
+        expect(page.locator("[data-state=content]").first).to_be_visible()
+        expect(page.locator("[data-state=loading]")).to_have_count(0)
+        if title.startswith("analytics") or title == "overview":
+            expect(page.locator(".chart svg").first).to_be_visible()
+        page.wait_for_function("document.fonts.status === 'loaded'")
+        page.screenshot(path=screenshots / f"{title}-{name}.png")
+        assert page.evaluate("document.documentElement.scrollWidth <= innerWidth"), f"{title} is wider than the window"
+    visitor.open("/calls")
+    page.locator(".ag-row").nth(1).click()
+    expect(page.locator(".drawer .verdicts li").first).to_be_visible()
+    page.wait_for_function("document.querySelector('.drawer').getAnimations().length === 0")
+    page.screenshot(path=screenshots / f"call-{name}.png")
