@@ -111,6 +111,23 @@ def test_a_gap_is_refused_and_says_from_where_to_send(ingest: Ingest, device: in
     assert_counts_agree(database)
 
 
+def test_a_hole_that_the_journal_admits_is_counted_as_lost(ingest: Ingest, device: int, database: Database) -> None:
+    def after_drop(first: int, first_kept: int) -> int:
+        return ingest.accept(device, "enum", JOURNAL, 0, upload([{}] * 5, first), NOW, first_kept=first_kept)
+
+    assert send(ingest, device, 10) == 10
+    for first_kept in (5, 19, 21):
+        with pytest.raises(ConflictError):
+            after_drop(20, first_kept)
+    for _ in range(2):
+        assert after_drop(20, 20) == 24
+    assert sequences(database) == [*range(1, 11), *range(20, 25)]
+    assert query(database, "SELECT last_sequence, lost FROM device_stream") == [(24, 9)]
+    # It does not hide a mistake afterwards, nor count what overlaps.
+    assert after_drop(23, 20) == 27
+    assert query(database, "SELECT last_sequence, lost FROM device_stream") == [(27, 9)]
+
+
 def test_an_empty_upload_answers_what_is_held(ingest: Ingest, device: int) -> None:
     assert send(ingest, device, 10) == 10
     assert ingest.accept(device, "enum", JOURNAL, 0, upload([]), NOW) == 10

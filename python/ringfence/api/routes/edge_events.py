@@ -36,8 +36,11 @@ async def upload_events(
     dataset: Annotated[str, Query(max_length=32)],
     journal_id: Annotated[int, Query(ge=0, le=2**63 - 1)],
     stream: Annotated[int, Query(ge=0, le=2**15 - 1)],
+    first_kept: Annotated[int | None, Query(ge=1, le=2**63 - 1, description="the journal has nothing before")] = None,
 ) -> Received:
     """Store what is new. 409 `gap` says from where to send; 413: send fewer at once; 503: send the same again."""
     body = await request.body()
-    received = await run_in_threadpool(process.ingest.accept, device.device_id, dataset, journal_id, stream, body)
+    received = await run_in_threadpool(
+        process.ingest.accept, device.device_id, dataset, journal_id, stream, body, first_kept=first_kept
+    )
     return Received(received=received)

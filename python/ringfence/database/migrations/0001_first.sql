@@ -69,6 +69,7 @@ CREATE TABLE device_stream (
     journal_id      bigint NOT NULL,
     stream          smallint NOT NULL,
     last_sequence   bigint NOT NULL DEFAULT 0,
+    lost            bigint NOT NULL DEFAULT 0,      -- events that the device's journal had dropped before they were sent
     UNIQUE (device_id, journal_id, stream)
 );
 

@@ -12,6 +12,8 @@ lock lets only one upload of a stream pass at a time, whichever mediation it cam
 * The connection, the mediation or PostgreSQL dies before COMMIT: nothing of the upload is there; the edge repeats it.
 * They die after COMMIT but before the edge heard: the edge sends it again, all of it is trimmed.
 * The database is restored from an old backup: the edge learns the old `last_sequence` and sends the difference.
+* The edge's journal is full or too old and has dropped what comes next: the edge says so (`first_kept`), the hole is
+  counted in the stream's `lost` and the stream goes on behind it. Only then do sequences have a hole.
 
 Counts are added last and in key order: uploads of one device's streams meet on the same counters, and this keeps the
 wait short and free of deadlocks.
@@ -26,6 +28,7 @@ from typing import TYPE_CHECKING, Any, TypeAlias
 
 import psycopg
 import pyarrow as pa
+import structlog
 from psycopg import sql
 
 from ringfence._native import arrow_to_copy
@@ -38,6 +41,8 @@ from ringfence.vocabulary import Dataset
 
 if TYPE_CHECKING:
     from ringfence.database.connection import Database
+
+log = structlog.get_logger()
 
 # An upload that waits this long for a lock, or whose mediation hangs inside the transaction, gives up.
 LOCK_TIMEOUT_MS = 10_000
@@ -71,7 +76,7 @@ ORDER BY minute, action
 ON CONFLICT (device_id, dataset, minute, action) DO UPDATE SET calls = call_minute.calls + excluded.calls
 """
 
-_ADVANCE = "UPDATE device_stream SET last_sequence = %(last)s WHERE stream_id = %(stream_id)s"
+_ADVANCE = "UPDATE device_stream SET last_sequence = %(last)s, lost = lost + %(lost)s WHERE stream_id = %(stream_id)s"
 
 
 class Ingest:
@@ -83,9 +88,18 @@ class Ingest:
         self._lock = Lock()
 
     def accept(
-        self, device_id: int, dataset: str, journal_id: int, stream: int, body: bytes, now: datetime | None = None
+        self,
+        device_id: int,
+        dataset: str,
+        journal_id: int,
+        stream: int,
+        body: bytes,
+        now: datetime | None = None,
+        first_kept: int | None = None,
     ) -> int:
         """Store what is new in an upload; the stream's last committed sequence.
+
+        `first_kept`: the device's journal has nothing before this sequence any more.
 
         InvalidInputError: malformed, nothing stored. ConflictError `gap`: `detail.received` says from where to send.
         UnavailableError: the database is away or busy; the same upload may be sent again.
@@ -94,7 +108,7 @@ class Ingest:
         if not (0 <= journal_id <= _MAX_JOURNAL_ID and 0 <= stream <= _MAX_STREAM):
             raise InvalidInputError(f"journal_id must be at most {_MAX_JOURNAL_ID}, stream at most {_MAX_STREAM}")
         batch = decode_batch(body, schema)
-        upload = _Upload(schema, device_id, journal_id, stream, batch, now or datetime.now(UTC))
+        upload = _Upload(schema, device_id, journal_id, stream, batch, now or datetime.now(UTC), first_kept)
         try:
             return self._store(upload)
         except psycopg.errors.CheckViolation:
@@ -132,7 +146,14 @@ class _Upload:
     """One batch on its way into the database."""
 
     def __init__(
-        self, schema: EventSchema, device_id: int, journal_id: int, stream: int, batch: Batch, now: datetime
+        self,
+        schema: EventSchema,
+        device_id: int,
+        journal_id: int,
+        stream: int,
+        batch: Batch,
+        now: datetime,
+        first_kept: int | None,
     ) -> None:
         self.schema = schema
         self.key = {"device_id": device_id, "journal_id": journal_id, "stream": stream}
@@ -140,13 +161,15 @@ class _Upload:
         self.first = batch.first
         self.last = batch.last
         self.now = now
+        self.first_kept = first_kept
         self.rows = stored_rows(batch.events, schema, device_id, now, believed=bounds(now))
         self.days = days_of(self.rows)
 
     def store(self, connection: Connection) -> int:
         """Run the transaction's statements; the caller commits."""
         stream_id, known = self._lock_stream(connection)
-        if self.first > known + 1:
+        hole = max(0, self.first - 1 - known)
+        if hole and self.first_kept != self.first:
             raise ConflictError(
                 f"sequence: batch begins at {self.first}, {known} is the last one held: send from {known + 1}",
                 code="gap",
@@ -154,11 +177,13 @@ class _Upload:
             )
         if self.last <= known:
             return known
-        fresh = of_stream(self.rows.slice(known + 1 - self.first), stream_id)
+        if hole:
+            log.error("ingest.events_lost", **self.key, after=known, before=self.first, lost=hole)
+        fresh = of_stream(self.rows.slice(max(0, known + 1 - self.first)), stream_id)
         self._copy(connection, fresh)
         with connection.pipeline():
             self._add_counts(connection, fresh)
-            connection.execute(_ADVANCE, {"last": self.last, "stream_id": stream_id})
+            connection.execute(_ADVANCE, {"last": self.last, "lost": hole, "stream_id": stream_id})
         return self.last
 
     def _lock_stream(self, connection: Connection) -> tuple[int, int]:
