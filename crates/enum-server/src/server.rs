@@ -5,6 +5,7 @@ use std::os::unix::net::UnixStream;
 use std::sync::atomic::{AtomicBool, Ordering::Relaxed};
 use std::sync::{Arc, Mutex, PoisonError};
 use std::thread::{Builder, JoinHandle};
+use std::time::Duration;
 
 use arc_swap::ArcSwapOption;
 use ringfence_journal::{Journal, JournalError};
@@ -147,14 +148,13 @@ impl Server {
     /// Compiles a policy and switches to it; on an error the running one stays.
     pub fn install(&self, document: &[u8]) -> Result<(), PolicyError> {
         let installed = Arc::new(self.service.compile(document)?);
-        // The old one is freed here, or by the last worker that is in the middle of a batch with it.
-        self.policy.store(Some(installed));
+        retire(self.policy.swap(Some(installed)));
         Ok(())
     }
 
     /// No policy: the fail mode answers.
     pub fn uninstall(&self) {
-        self.policy.store(None);
+        retire(self.policy.swap(None));
     }
 
     /// Version of the policy in force, 0 for none.
@@ -222,6 +222,20 @@ impl Drop for Running {
         for thread in self.threads.drain(..) {
             let _ = thread.join();
         }
+    }
+}
+
+/// Frees a policy on this thread once no worker is in the middle of a batch with it: giving back the memory of a
+/// million entries takes longer than an answer may.
+fn retire(policy: Option<Arc<Installed>>) {
+    const PAUSE: Duration = Duration::from_micros(200);
+    const PAUSES: usize = 5_000;
+    let Some(policy) = policy else { return };
+    for _ in 0..PAUSES {
+        if Arc::strong_count(&policy) == 1 {
+            break;
+        }
+        std::thread::sleep(PAUSE);
     }
 }
 
