@@ -20,6 +20,8 @@ from playwright.sync_api import Browser, BrowserContext, ConsoleMessage, Page, s
 from psycopg import conninfo, sql
 from tests.console.seed import PASSWORD, seed
 
+from ringfence.accounts.people import sign_in
+from ringfence.api.security import SESSION_COOKIE
 from ringfence.database.cluster import APPLICATION
 from ringfence.database.connection import Database
 from ringfence.database.embedded import EmbeddedServer
@@ -35,6 +37,7 @@ class Console:
 
     url: str
     database: Database
+    sessions: dict[str, str]  # account → secret of a session
 
 
 @pytest.fixture(scope="session")
@@ -71,14 +74,21 @@ def console(console_database: Database, tmp_path_factory: pytest.TempPathFactory
     try:
         url = process.stdout.readline().strip()
         assert url.startswith("http://127.0.0.1:"), "the application did not start"
-        yield Console(url, console_database)
+        yield Console(url, console_database, _sessions(console_database))
     finally:
         process.terminate()
         process.wait(timeout=20)
         process.stdout.close()
 
 
-@pytest.fixture(scope="session")
+def _sessions(database: Database) -> dict[str, str]:
+    with database.connection() as connection:
+        now = datetime.now(UTC)
+        return {name: sign_in(connection, name, PASSWORD, None, now).secret for name in ("ada", "vera")}
+
+
+# Not the session's: playwright keeps an event loop running in this thread, in which other folders' tests may want one.
+@pytest.fixture(scope="package")
 def browser() -> Iterator[Browser]:
     """Debian's chromium."""
     if not CHROMIUM.exists():
@@ -103,6 +113,14 @@ class Visitor:
         self.page.goto(self.console.url + path)
         return self.page
 
+    def enter(self, name: str = "ada") -> Visitor:
+        """With a session made beforehand: what a test of anything but signing in wants."""
+        secret = self.console.sessions[name]
+        self.page.context.add_cookies(
+            [{"name": SESSION_COOKIE, "value": secret, "url": self.console.url, "httpOnly": True, "sameSite": "Strict"}]
+        )
+        return self
+
     def sign_in(self, name: str = "ada", password: str = PASSWORD) -> Visitor:
         """Through the form, as people do."""
         page = self.open("/sign-in")
@@ -115,32 +133,40 @@ class Visitor:
 Visit = Callable[..., Visitor]
 
 
+@pytest.fixture(scope="package")
+def _contexts(browser: Browser) -> Iterator[dict[tuple[bool, str], BrowserContext]]:
+    # Shared, so that scripts are fetched and compiled once.
+    contexts: dict[tuple[bool, str], BrowserContext] = {}
+    yield contexts
+    for context in contexts.values():
+        context.close()
+
+
 @pytest.fixture
-def visit(browser: Browser, console: Console) -> Iterator[Visit]:
-    """`visit(width=…, dark=…)` opens a window; no test leaves a console error behind."""
-    contexts: list[BrowserContext] = []
+def visit(browser: Browser, console: Console, _contexts: dict[tuple[bool, str], BrowserContext]) -> Iterator[Visit]:
+    """`visit(width=…, dark=…)` opens a window, signed out; no test leaves a console error behind."""
     visitors: list[Visitor] = []
 
     def open_window(width: int = 1280, height: int = 860, dark: bool = False, zone: str = "America/Chicago") -> Visitor:
-        context = browser.new_context(
-            viewport={"width": width, "height": height},
-            color_scheme="dark" if dark else "light",
-            timezone_id=zone,
-            locale="en-GB",
-        )
-        context.set_default_timeout(10_000)
+        if (dark, zone) not in _contexts:
+            _contexts[dark, zone] = browser.new_context(
+                color_scheme="dark" if dark else "light", timezone_id=zone, locale="en-GB"
+            )
+        context = _contexts[dark, zone]
+        context.clear_cookies()
         page = context.new_page()
+        page.set_viewport_size({"width": width, "height": height})
+        page.set_default_timeout(10_000)
         visitor = Visitor(page, console, [])
         page.on("console", lambda message: _note(visitor.faults, message))
         page.on("pageerror", lambda error: visitor.faults.append(str(error)))
         page.on("request", lambda request: _note_foreign(visitor.faults, request.url, console.url))
-        contexts.append(context)
         visitors.append(visitor)
         return visitor
 
     yield open_window
-    for context in contexts:
-        context.close()
+    for visitor in visitors:
+        visitor.page.close()
     assert [fault for visitor in visitors for fault in visitor.faults] == []
 
 

@@ -26,7 +26,7 @@ def test_every_page_fits_and_loads(visit: Visit, screenshots: Path, width: int, 
     visitor = visit(width, 844 if width == 390 else 860, dark)
     name = f"{width}-{'dark' if dark else 'light'}"
     visitor.open("/sign-in").screenshot(path=screenshots / f"sign-in-{name}.png")
-    page = visitor.sign_in().page
+    page = visitor.enter().page
     for title, path in PAGES.items():
         visitor.open(path)
         expect(page.locator("[data-state=content]").first).to_be_visible()

@@ -6,7 +6,7 @@ Every bar and number leads to the calls behind it. A range that ends now refresh
 from __future__ import annotations
 
 from dataclasses import dataclass, replace
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
 from typing import Any
 
 from nicegui import ui
@@ -17,12 +17,13 @@ from ringfence.console.address import TimeRange, iso, link
 from ringfence.console.frame import Query, Region, View, heading, load, page
 from ringfence.console.markup import Choice, Tag
 from ringfence.console.numbers import national
-from ringfence.console.time_field import time_field
+from ringfence.console.time_field import TimeField
 from ringfence.errors import InvalidInputError
 from ringfence.mediation.devices import list_devices
 from ringfence.vocabulary import Dataset
 
 REFRESH_S = 3.0
+GROUPING_LENGTHS = {"minute": timedelta(minutes=1), "hour": timedelta(hours=1), "day": timedelta(days=1)}
 GROUPING_WORDS = {"minute": "Minute", "hour": "Hour", "day": "Day"}
 
 
@@ -80,31 +81,30 @@ class _Page:
         self.shown: tuple[Question, list[Any]] | None = None
         self.drawing: ui.echart | None = None
         self.table: ui.aggrid | None = None
-        self.devices: list[str] = []
-        self.toolbar = Tag("div", classes="toolbar", role="search", aria_label="What to show")
+        with Tag("div", classes="toolbar", role="search", aria_label="What to show"):
+            self._lay_out_fields()
         self.region = Region("stack")
-        self._lay_out_fields()
         ui.timer(0, self._start, once=True)
         ui.timer(REFRESH_S, self._refresh, immediate=False)
 
     def _lay_out_fields(self) -> None:
         asked = self.question
-        self.toolbar.clear()
-        with self.toolbar:
-            Choice("Dataset", {d.word: d.name for d in Dataset}, asked.dataset.word,
-                   lambda value: self._ask(dataset=Dataset.from_word(value)), name="dataset")  # fmt: skip
-            Choice("View", {v.id: v.title for v in VIEWS.values()}, asked.view,
-                   lambda value: self._ask(view=value), name="view")  # fmt: skip
-            Choice("Grouping", GROUPING_WORDS, asked.grouping,
-                   lambda value: self._ask(grouping=value), name="grouping")  # fmt: skip
-            Choice("Device", {"": "All", **{name: name for name in self.devices}}, asked.device or "",
-                   lambda value: self._ask(device=value or None), name="device")  # fmt: skip
-            time_field(asked.time, lambda time: self._ask(time=time))
+        Choice("Dataset", {d.word: d.name for d in Dataset}, asked.dataset.word,
+               lambda value: self._ask(dataset=Dataset.from_word(value)), name="dataset")  # fmt: skip
+        Choice("View", {v.id: v.title for v in VIEWS.values()}, asked.view,
+               lambda value: self._ask(view=value), name="view")  # fmt: skip
+        self.grouping = Choice("Grouping", GROUPING_WORDS, asked.grouping,
+                               lambda value: self._ask(grouping=value), name="grouping")  # fmt: skip
+        self.device = Choice("Device", {"": "All"}, asked.device or "",
+                             lambda value: self._ask(device=value or None), name="device")  # fmt: skip
+        self.time = TimeField(asked.time, lambda time: self._ask(time=time))
 
     async def _start(self) -> None:
         async def names() -> None:
-            self.devices = [device.name for device in await self.view.session.ask(list_devices)]
-            self._lay_out_fields()
+            devices = await self.view.session.ask(list_devices)
+            self.device.offer(
+                {"": "All"} | {device.name: device.name for device in devices}, self.question.device or ""
+            )
 
         if await load(self.region, names, self._start):
             await self._refresh(first=True)
@@ -112,9 +112,14 @@ class _Page:
     async def _ask(self, **changes: Any) -> None:
         self.question = replace(self.question, **changes)
         self.view.show_address(self.question.address)
-        self._lay_out_fields()
-        self.region.loading()
+        if "time" in changes:
+            self.time.show(self.question.time)
+        self.region.stale()
         await self._refresh(first=True)
+
+    async def _regroup(self, grouping: str) -> None:
+        self.grouping.offer(GROUPING_WORDS, grouping)
+        await self._ask(grouping=grouping)
 
     async def _refresh(self, first: bool = False) -> None:
         if not first and (self.region.state == "loading" or not self.question.time.is_live):
@@ -123,9 +128,7 @@ class _Page:
 
         async def answer() -> None:
             query = asked.query(datetime.now(UTC), self.view.zone)
-            bars = (query.end - query.start).total_seconds() / {"minute": 60, "hour": 3600, "day": 86400}[
-                asked.grouping
-            ]
+            bars = (query.end - query.start) / GROUPING_LENGTHS[asked.grouping]
             if bars > chart.MAX_BARS:
                 self._too_fine(round(bars))
                 return
@@ -141,7 +144,7 @@ class _Page:
         self.region.failed(
             f"{bars:,} {self.question.grouping}s are more than a chart can show. Group them by {coarser}, "
             "or choose a shorter time.",
-            lambda: self._ask(grouping=coarser),
+            lambda: self._regroup(coarser),
             f"Group by {coarser}",
         )
 

@@ -19,7 +19,7 @@ from ringfence.console.call_drawer import CallDrawer
 from ringfence.console.frame import Query, Region, View, heading, load, page
 from ringfence.console.markup import Choice, Tag, button, text_field
 from ringfence.console.numbers import national
-from ringfence.console.time_field import time_field
+from ringfence.console.time_field import TimeField
 from ringfence.errors import InvalidInputError
 from ringfence.mediation.devices import list_devices
 from ringfence.vocabulary import Action, Dataset
@@ -107,7 +107,7 @@ class _Page:
         self.oldest: Call | None = None
         self.position: dict[int, int] | None = None
         self.table: ui.aggrid | None = None
-        self.devices: list[str] = []
+        self.devices: dict[str, str] = {}
         self.head = Tag("div", classes="page-head")
         self.toolbar = Tag("div", classes="toolbar foldable", role="search", aria_label="Filters")
         self.region = Region()
@@ -148,20 +148,27 @@ class _Page:
             Choice("Action", ACTION_WORDS, asked.action.word if asked.action is not None else "",
                    lambda value: self._ask(action=Action.from_word(value) if value else None),
                    name="action")  # fmt: skip
-            Choice("Device", {"": "All", **{name: name for name in self.devices}}, asked.device or "",
-                   lambda value: self._ask(device=value or None), name="device")  # fmt: skip
+            self.device = Choice("Device", {"": "All"} | self.devices, asked.device or "",
+                                 lambda value: self._ask(device=value or None), name="device")  # fmt: skip
             text_field("Rule", asked.rule or "", lambda value: self._ask(rule=value or None),
                        name="rule", placeholder="Any")  # fmt: skip
             Choice("Dataset", {d.word: d.name for d in Dataset}, asked.dataset.word,
                    lambda value: self._ask(dataset=Dataset.from_word(value)), name="dataset")  # fmt: skip
-            time_field(asked.time, lambda time: self._ask(time=time))
-            if self._filters:
-                fresh = Question.from_query({"dataset": asked.dataset.word})
-                button("Clear", lambda: self._ask(**vars(fresh)), icon="filter_alt_off", classes="quiet")
+            self.time = TimeField(asked.time, lambda time: self._ask(time=time))
+            self.clearing = button("Clear", self._clear, icon="filter_alt_off", classes="quiet")
+        self._show_clearing()
 
     def _lay_out_side(self, side: str, number: str | None) -> None:
         if number:  # comes from a chart; shown so that it can be taken away
             text_field(side.capitalize(), number, lambda value: self._ask(**{side: value or None}), name=side)
+
+    def _show_clearing(self) -> None:
+        self.clearing.classes(add="" if self._filters else "hidden", remove="hidden" if self._filters else "")
+
+    async def _clear(self) -> None:
+        fresh = Question.from_query({"dataset": self.question.dataset.word})
+        await self._ask(**vars(fresh))
+        self._lay_out_filters()
 
     @property
     def _filters(self) -> int:
@@ -176,14 +183,17 @@ class _Page:
         if replace(before, live=self.question.live) == self.question:
             await self._follow()  # only paused or resumed: what came meanwhile is fetched, nothing is lost
             return
-        self._lay_out_filters()
-        self.region.loading()
+        # The other fields show what was chosen in them; laying them out anew would take the keyboard's place away.
+        if "time" in changes:
+            self.time.show(self.question.time)
+        self._show_clearing()
+        self.region.stale()
         await self._fetch()
 
     async def _start(self) -> None:
         async def names() -> None:
-            self.devices = [device.name for device in await self.view.session.ask(list_devices)]
-            self._lay_out_filters()
+            self.devices = {device.name: device.name for device in await self.view.session.ask(list_devices)}
+            self.device.offer({"": "All"} | self.devices, self.question.device or "")
 
         if await load(self.region, names, self._start):
             await self._fetch()

@@ -5,17 +5,20 @@ from __future__ import annotations
 from collections.abc import Awaitable, Callable
 
 from nicegui import ui
+from nicegui.events import GenericEventArguments
 
 from ringfence.accounts.roles import allows
 from ringfence.console.address import iso, link
 from ringfence.console.device_state import lost_events, queries, state_of
 from ringfence.console.frame import Region, View, heading, load, page
-from ringfence.console.markup import Choice, Tag, button, moment, text_field
+from ringfence.console.markup import Choice, Tag, button, ignore, moment, text_field
 from ringfence.errors import RingfenceError
 from ringfence.mediation.devices import DeviceStatus, list_devices, register_device
 from ringfence.vocabulary import Role
 
 REFRESH_S = 2.0
+# Sends a form's fields by name instead of leaving the page.
+FORM_FIELDS = "(event) => { event.preventDefault(); emit(Object.fromEntries(new FormData(event.target))); }"
 KIND_WORDS = {"enum": "ENUM server", "probe": "Probe"}
 
 
@@ -103,18 +106,20 @@ class RegisterDialog:
 
     def _ask(self, fault: str = "") -> None:
         self.body.clear()
-        with self.body:
+        with self.body, Tag("form", classes="stack") as form:
             Tag("h1", "Register a device")
             if fault:
                 Tag("p", fault, classes="error", role="alert")
-            text_field("Name", self.name, lambda value: setattr(self, "name", value), name="device-name",
-                       placeholder="enum-2")  # fmt: skip
-            Choice("Kind", KIND_WORDS, self.kind, lambda value: setattr(self, "kind", value), name="device-kind")
+            text_field("Name", self.name, ignore, name="name", placeholder="enum-2")
+            Choice("Kind", KIND_WORDS, self.kind, ignore, name="kind")
             with Tag("div", classes="row-end"):
                 button("Cancel", self._close, classes="quiet")
-                button("Register", self._register, classes="primary")
+                Tag("button", "Register", type="submit", classes="button primary")
+        form.on("submit", self._register, js_handler=FORM_FIELDS)
 
-    async def _register(self) -> None:
+    async def _register(self, event: GenericEventArguments) -> None:
+        self.name = str(event.args.get("name", "")).strip()
+        self.kind = str(event.args.get("kind", ""))
         session = self.view.session
         try:
             device, credential = await session.act(

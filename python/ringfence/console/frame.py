@@ -81,6 +81,15 @@ class Region(Tag):
         with self:
             Tag("div", classes="loading", role="status", aria_label="Loading")
 
+    def stale(self) -> None:
+        """Another content is on its way; what is there stays to be seen, dimmed, until it comes."""
+        if self.state == "content":
+            self.state = "loading"
+            self.props["data-state"] = "loading"
+            self.props["aria-busy"] = "true"
+        else:
+            self.loading()
+
     def empty(self, title: str, words: str, icon: str = "inbox") -> None:
         """Nothing is there, and that is the answer; `words` say why or what to do."""
         self._become("empty")
@@ -110,6 +119,7 @@ class Region(Tag):
         self.clear()
         self.state = state
         self.props["data-state"] = state
+        self.props.pop("aria-busy", None)
 
 
 async def load(region: Region, work: Callable[[], Awaitable[None]], retry: Callable[[], object] | None = None) -> bool:

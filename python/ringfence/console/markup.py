@@ -14,6 +14,10 @@ from nicegui.elements.mixins.text_element import TextElement
 from nicegui.events import GenericEventArguments
 
 
+def ignore(_: str) -> None:
+    """For a field whose value goes with its form, not by itself."""
+
+
 class Tag(TextElement):
     """One HTML element with plain text and attributes."""
 
@@ -69,7 +73,8 @@ def text_field(
             "input",
             name=name,
             type="text",
-            value=value,
+            # "^": as the attribute, which a re-rendering page leaves alone, not as the property, which it would reset.
+            **{"^value": value},
             placeholder=placeholder,
             aria_label=label,
             autocomplete="off",

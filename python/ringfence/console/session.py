@@ -77,5 +77,5 @@ class Session:
         except psycopg.errors.QueryCanceled:
             raise UnavailableError(
                 f"no answer within {QUESTION_TIMEOUT_MS // 1000} seconds; choose a shorter time range or more filters",
-                code="timeout",
+                code="unavailable.timeout",
             ) from None

@@ -11,27 +11,36 @@ from ringfence.console.address import CUSTOM, SPANS, TimeRange, iso
 from ringfence.console.markup import Choice, Tag
 
 
-def time_field(chosen: TimeRange, on_change: Callable[[TimeRange], object]) -> None:
-    """Add the field to the toolbar that is open."""
-    options = {span: words for span, (words, _) in SPANS.items()} | {CUSTOM: "From – to …"}
+class TimeField(Tag):
+    """A select of spans; two fields more while two instants are chosen."""
 
-    def pick(value: str) -> object:
+    def __init__(self, chosen: TimeRange, on_change: Callable[[TimeRange], object]) -> None:
+        super().__init__("div", classes="contents")
+        self._on_change = on_change
+        self.show(chosen)
+
+    def show(self, chosen: TimeRange) -> None:
+        """Show a range that was chosen."""
+        self.clear()
+        options = {span: words for span, (words, _) in SPANS.items()} | {CUSTOM: "From – to …"}
+        with self:
+            Choice("Time", options, chosen.span or CUSTOM, lambda value: self._pick(chosen, value), name="range")
+            if chosen.span is None:
+                self._lay_out_edges(*chosen.bounds(datetime.now(UTC)))
+
+    def _pick(self, chosen: TimeRange, value: str) -> object:
         if value != CUSTOM:
-            return on_change(TimeRange(value))
+            return self._on_change(TimeRange(value))
         start, end = (at.replace(second=0, microsecond=0) for at in chosen.bounds(datetime.now(UTC)))
-        return on_change(TimeRange(None, start, end))
+        return self._on_change(TimeRange(None, start, end))
 
-    Choice("Time", options, chosen.span or CUSTOM, pick, name="range")
-    if chosen.span is None:
-        start, end = chosen.bounds(datetime.now(UTC))
-
+    def _lay_out_edges(self, start: datetime, end: datetime) -> None:
         def move(event: GenericEventArguments, edge: str) -> object:
             at = datetime.fromisoformat(str(event.args)).astimezone(UTC)
             first, last = (at, end) if edge == "start" else (start, at)
-            if first >= last:
-                span = end - start
-                first, last = (at, at + span) if edge == "start" else (at - span, at)
-            return on_change(TimeRange(None, first, max(last, first + timedelta(minutes=1))))
+            if first >= last:  # keep the length, move the other edge along
+                first, last = (at, at + (end - start)) if edge == "start" else (at - (end - start), at)
+            return self._on_change(TimeRange(None, first, max(last, first + timedelta(minutes=1))))
 
         for edge, words, at in (("start", "From", start), ("end", "To", end)):
             with Tag("div", classes="field"):

@@ -16,7 +16,12 @@
     apply();
   };
   const zone = Intl.DateTimeFormat().resolvedOptions().timeZone;
-  if (zone) document.cookie = `ringfence_zone=${zone}; path=/; max-age=31536000; samesite=strict`;
+  const isKnown = () => document.cookie.split("; ").includes(`ringfence_zone=${zone}`);
+  if (zone && !isKnown()) {
+    document.cookie = `ringfence_zone=${zone}; path=/; max-age=31536000; samesite=strict`;
+    // The page at hand was made for another zone (a journey, a first visit): ask for it again.
+    if (isKnown() && !["/sign-in", "/password"].includes(location.pathname)) location.reload();
+  }
   system.addEventListener("change", apply);
   apply();
 })();
