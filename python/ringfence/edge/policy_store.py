@@ -2,7 +2,7 @@
 
 One file, replaced atomically: a head line, then exactly the document's bytes.
 ```text
-ringfence-policy 1 <version> <sha256 of the document>\\n<document>
+ringfence-policy 1 <version> <sha256 of the document> <check of the two>\\n<document>
 ```
 A file that is not what its head says is refused and set aside; the mediation sends the document again.
 """
@@ -59,7 +59,7 @@ class PolicyStore:
         fresh = self._file.with_suffix(".new")
         descriptor = os.open(fresh, os.O_WRONLY | os.O_CREAT | os.O_TRUNC, 0o600)
         with os.fdopen(descriptor, "wb") as file:
-            file.write(_HEAD + f"{policy.version} {policy.hash}\n".encode() + policy.document)
+            file.write(_HEAD + _told(policy.version, policy.hash) + b"\n" + policy.document)
             file.flush()
             os.fsync(file.fileno())
         fresh.replace(self._file)
@@ -92,8 +92,15 @@ def _parse(content: bytes) -> StoredPolicy | None:
     if not content.startswith(_HEAD):
         return None
     end = content.find(b"\n", 0, _HEAD_MAX)
-    version, _, told = content[len(_HEAD) : end].partition(b" ")
-    document = content[end + 1 :]
-    if end < 0 or not version.isdigit() or hashlib.sha256(document).hexdigest().encode() != told:
+    head, document = content[len(_HEAD) : end], content[end + 1 :]
+    version = head.partition(b" ")[0]
+    content_hash = hashlib.sha256(document).hexdigest()
+    if end < 0 or not version.isdigit() or head != _told(int(version), content_hash):
         return None
-    return StoredPolicy(int(version), told.decode(), document)
+    return StoredPolicy(int(version), content_hash, document)
+
+
+def _told(version: int, content_hash: str) -> bytes:
+    """What the head says of a document; its last word makes a damaged version number noticed too."""
+    told = f"{version} {content_hash}"
+    return f"{told} {hashlib.sha256(told.encode()).hexdigest()[:16]}".encode()
