@@ -230,6 +230,28 @@ def test_a_postmaster_that_outlived_its_owner_is_replaced(server: EmbeddedServer
     assert ask(server.url, "SELECT 1") == 1
 
 
+def test_lock_files_of_a_killed_server_that_nobody_has_reaped_are_no_obstacle(
+    server: EmbeddedServer, data: Path
+) -> None:
+    server.start()
+    file = home_of(data) / "cluster" / "postmaster.pid"
+    lines = file.read_text(encoding="ascii").splitlines()
+    kill(server)
+    eventually(lambda: not server.is_running, "the postmaster is dead")
+    server.stop()
+    zombie = subprocess.Popen(["true"])
+    try:
+        eventually(lambda: not is_alive(zombie.pid), "it is a zombie")
+        for lock_file in (file, home_of(data) / "socket" / ".s.PGSQL.5432.lock"):
+            lock_file.write_text("\n".join([str(zombie.pid), *lines[1:]]) + "\n", encoding="ascii")
+        began = time.monotonic()
+        server.start()
+        assert time.monotonic() - began < 10
+        assert ask(server.url, "SELECT 1") == 1
+    finally:
+        zombie.wait()
+
+
 def test_a_pid_file_that_names_another_process_is_no_obstacle(server: EmbeddedServer, data: Path) -> None:
     server.start()
     file = home_of(data) / "cluster" / "postmaster.pid"

@@ -2,10 +2,13 @@
 
 from __future__ import annotations
 
+import os
+import signal
 import socket
 import struct
 import threading
 import time
+from contextlib import suppress
 from dataclasses import dataclass, field
 
 import pytest
@@ -111,3 +114,26 @@ def test_kill_of_each_process_in_turn_under_load_loses_and_doubles_nothing(node:
     assert {number: times for number, times in recorded.items() if times != 1} == {}
     # Nothing was invented either: what is recorded was asked.
     assert recorded.keys() <= {FIRST_NUMBER + index for index in range(len(load.sent))}
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize(
+    "order", [("up", "enum", "mediation", "database"), ("database", "up", "mediation", "enum")], ids=" ".join
+)
+def test_up_starts_cleanly_after_kill_of_everything(node: RunningNode, order: tuple[str, ...]) -> None:
+    number = f"+{FIRST_NUMBER + 900_000 + len(order[0])}"
+    node.decide(number)
+    eventually(lambda: any(call["destination"] == number for call in node.events()), "the call is recorded", 20)
+    pids = {service: node.pid(service) for service in ("database", "mediation", "enum")}
+    assert all(pids.values())
+    for victim in order:
+        if victim == "up":
+            node.kill()
+        else:
+            with suppress(ProcessLookupError):  # it may have followed its supervisor already
+                os.kill(pids[victim], signal.SIGKILL)
+    node.start()
+    assert "one-time password" not in node.said()
+    assert node.decide(number)
+    assert node.rows(f"SELECT count(*) >= 1 FROM enum_event WHERE destination = {number[1:]}") == [(True,)]
+    assert node.rows("SELECT name FROM device") == [("enum-1",)]

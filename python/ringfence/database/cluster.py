@@ -54,6 +54,11 @@ class Place:
         """Whether initdb has finished here."""
         return (self.cluster / "PG_VERSION").exists()
 
+    @property
+    def socket_lock(self) -> Path:
+        """PostgreSQL's lock file beside the socket."""
+        return self.socket / f"{_SOCKET_NAME}.lock"
+
     def url(self, role: str, password: str, database: str) -> str:
         """libpq URL over the socket."""
         host = quote(str(self.socket), safe="")

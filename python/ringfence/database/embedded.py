@@ -7,11 +7,11 @@ What may be found at a start, and what is done:
 
     nothing                             initdb, start
     a cluster that was stopped          start
-    a cluster after kill -9             start; PostgreSQL refuses until the kernel has reaped the old processes
-                                        ("lock file postmaster.pid exists", "pre-existing shared memory"): retried
+    a cluster after kill -9             start; PostgreSQL refuses while processes of the old server use the shared
+                                        memory ("pre-existing shared memory block"): retried
     a live postmaster of a dead owner   stopped first (it normally stops by itself, see `launch`)
-    postmaster.pid with a pid that now  removed: PostgreSQL would refuse for ever where that process runs
-    belongs to another program          under the same user
+    lock files that name a zombie, or   removed: PostgreSQL would refuse as long as that process is there
+    somebody else's process
 """
 
 from __future__ import annotations
@@ -56,7 +56,8 @@ LINGER_TIMEOUT_S = 20.0
 # Fast shutdown ends with a checkpoint of everything in memory.
 STOP_TIMEOUT_S = 60.0
 _POLL_S = 0.02
-_LINGERING = ("postmaster.pid", "pre-existing shared memory")
+_TAIL_BYTES = 4096
+_LINGERING = ("lock file", "pre-existing shared memory")
 
 log = structlog.get_logger(__name__)
 
@@ -103,7 +104,7 @@ class EmbeddedServer:
         try:
             self._place = settle(self._settings.data, user)
             make_cluster(self._place, programs, user)
-            _stop_leftover(self._place.cluster)
+            _stop_leftover(self._place)
             write_configuration(self._place, user)
             began = time.monotonic()
             self._launch_until_it_stays(programs, user.uid, user.gid)
@@ -191,7 +192,17 @@ class EmbeddedServer:
             )
 
     def _first_words(self) -> str:
-        return (self._home / "start.log").read_text(encoding="utf-8", errors="replace")
+        """What this start said: on its error output, and then in the server's own log."""
+        first = self._home / "start.log"
+        said = first.read_text(encoding="utf-8", errors="replace")
+        began = first.stat().st_ctime
+        logs = (self._require_place().cluster / "log").glob("*.log")
+        newest = max(logs, key=lambda file: file.stat().st_mtime, default=None)
+        if newest is not None and newest.stat().st_mtime >= began:
+            with newest.open("rb") as file:
+                file.seek(max(0, newest.stat().st_size - _TAIL_BYTES))
+                said += file.read().decode("utf-8", "replace")
+        return said
 
     def _wait_until_accepting(self, process: subprocess.Popen[bytes]) -> bool:
         """True when it accepts, False when it has exited; UnavailableError after a timeout."""
@@ -244,28 +255,34 @@ def wait_for_end(process: subprocess.Popen[bytes], timeout_s: float) -> bool:
     return process.poll() is not None
 
 
-def _stop_leftover(cluster: Path) -> None:
-    """Stop a postmaster that outlived its owner; drop a postmaster.pid that names somebody else's process."""
-    file = cluster / "postmaster.pid"
-    try:
+def _stop_leftover(place: Place) -> None:
+    """Stop a postmaster that outlived its owner, then drop lock files that name no live postmaster of this cluster.
+
+    PostgreSQL takes any live process of its user for a postmaster, and a dead one too until its parent has reaped it
+    (never, in a container without an init). That nothing of the old server still uses the cluster it finds out by
+    itself, from the shared memory.
+    """
+    file = place.cluster / "postmaster.pid"
+    with suppress(FileNotFoundError, ProcessLookupError, ValueError, OverflowError):
         pid = int(file.read_text(encoding="ascii", errors="replace").split("\n", 1)[0])
         handle = os.pidfd_open(pid)
-    except (FileNotFoundError, ProcessLookupError, ValueError, OverflowError):
-        return  # PostgreSQL itself deals with a file whose process is gone
-    try:
-        if not _is_postmaster_of(pid, cluster):
-            log.warning("database.stale_pid_file", pid=pid)
-            file.unlink(missing_ok=True)
+        try:
+            if _is_postmaster_of(pid, place.cluster):
+                log.warning("database.leftover_found", pid=pid)
+                _end_postmaster(pid, handle)
+        finally:
+            os.close(handle)
+    for stale in (file, place.socket_lock):
+        stale.unlink(missing_ok=True)
+
+
+def _end_postmaster(pid: int, handle: int) -> None:
+    for number, patience_s in ((signal.SIGINT, STOP_TIMEOUT_S), (signal.SIGQUIT, 10.0), (signal.SIGKILL, 10.0)):
+        with suppress(ProcessLookupError):
+            signal.pidfd_send_signal(handle, number)
+        if _ended(handle, patience_s):
             return
-        log.warning("database.leftover_found", pid=pid)
-        for number, patience_s in ((signal.SIGINT, STOP_TIMEOUT_S), (signal.SIGQUIT, 10.0), (signal.SIGKILL, 10.0)):
-            with suppress(ProcessLookupError):
-                signal.pidfd_send_signal(handle, number)
-            if _ended(handle, patience_s):
-                return
-        raise UnavailableError(f"database: PostgreSQL process {pid} of {cluster} cannot be stopped")
-    finally:
-        os.close(handle)
+    raise UnavailableError(f"database: the PostgreSQL process {pid} of an earlier start cannot be stopped")
 
 
 def _is_postmaster_of(pid: int, cluster: Path) -> bool:
