@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Iterator, Mapping
 from datetime import UTC, datetime, timedelta
 from random import Random
@@ -139,13 +140,17 @@ def _insert(connection: Connection[Any], rows: list[dict[str, Any]]) -> None:
         with cursor.copy(f"COPY enum_event ({', '.join(names)}) FROM STDIN") as copy:
             for row in rows:
                 copy.write_row([_plain(row.get(name)) for name in names])
-        cursor.executemany(
+        minutes = Counter(
+            (row["time"].replace(second=0, microsecond=0), row["device_id"], int(row["action"])) for row in rows
+        )
+        cursor.execute(
             """
             INSERT INTO call_minute (minute, device_id, dataset, action, calls)
-            VALUES (date_trunc('minute', %(time)s::timestamptz), %(device_id)s, 1, %(action)s, 1)
-            ON CONFLICT (device_id, dataset, minute, action) DO UPDATE SET calls = call_minute.calls + 1
+            SELECT minute, device_id, 1, action, calls
+            FROM unnest(%s::timestamptz[], %s::smallint[], %s::smallint[], %s::bigint[]) AS m (minute, device_id, action, calls)
+            ON CONFLICT (device_id, dataset, minute, action) DO UPDATE SET calls = call_minute.calls + EXCLUDED.calls
             """,
-            [{**row, "action": int(row["action"])} for row in rows],
+            [*(list(column) for column in zip(*minutes, strict=True)), list(minutes.values())],
         )
 
 

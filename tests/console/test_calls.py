@@ -120,7 +120,7 @@ def test_hostile_text_of_a_caller_is_text(visit: Visit, console: Console, place_
     row.click()
     expect(page.locator(".drawer .flow")).to_contain_text(HOSTILE)
     expect(page.locator(".drawer .verdicts li").first).to_be_visible()
-    assert page.locator("main script, .drawer img, .drawer dd b").count() == 0
+    assert page.locator("#content script, .drawer img, .drawer dd b").count() == 0
     assert page.evaluate("window.pwned") is None
     page.get_by_role("link", name="of this source").click()
     expect(page.locator(".ag-row", has_text="<script>").first).to_be_visible()

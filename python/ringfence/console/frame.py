@@ -163,7 +163,8 @@ def _frame(view: View, theme: str | None) -> Iterator[None]:
     with Tag("div", classes="shell"):
         with Tag("nav", classes="rail", aria_label="Pages"):
             _rail(view)
-        with Tag("main", classes="page", id="content", tabindex="-1"):
+        # NiceGUI stands everything in a <main> already.
+        with Tag("div", classes="page", id="content", tabindex="-1"):
             yield
 
 
