@@ -120,8 +120,7 @@ impl Drainer {
             .shared
             .make_room(waiting.min(self.shared.config.segment_bytes))
         {
-            return Err(io::Error::new(
-                io::ErrorKind::Other,
+            return Err(io::Error::other(
                 "journal is at max_bytes and nothing more is acknowledged",
             ));
         }
