@@ -16,6 +16,7 @@ from ringfence.database.connection import Database
 from ringfence.mediation.app import MediationServer, bind, create_app
 from ringfence.mediation.devices import register_device
 from ringfence.mediation.local_entrance import LocalEntrance, token_file
+from ringfence.mediation.process import MediationProcess
 from ringfence.mediation.sites import ensure_first_site
 from ringfence.settings import Settings
 from ringfence.vocabulary import Role
@@ -43,7 +44,9 @@ class RunningMediation:
             self._entrance.open(self.url, self.settings.api.socket)
             started.set()
 
-        self.server = MediationServer(create_app(self.settings, self.database), self._sockets, on_started)
+        app = create_app(self.settings, self.database)
+        self.process: MediationProcess = app.state.process
+        self.server = MediationServer(app, self._sockets, on_started)
         self._thread = threading.Thread(target=self.server.serve_until_stopped, name="mediation", daemon=True)
         self._thread.start()
         assert started.wait(20), "the mediation did not start"

@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-from importlib import import_module
-from importlib.util import find_spec
 from pathlib import Path
 from typing import Any
 
@@ -13,6 +11,7 @@ from ringfence.cli.client import connect
 from ringfence.cli.options import ConfigOption, DataOption, JsonOption, settings_from
 from ringfence.cli.output import print_json, print_line, print_table
 from ringfence.errors import UnavailableError
+from ringfence.node.state import ServiceState, read_state
 from ringfence.settings import Settings
 
 
@@ -52,16 +51,14 @@ def read_report(settings: Settings) -> dict[str, Any]:
 
 def node_processes(data: Path) -> list[dict[str, Any]]:
     """The processes that `ringfence up` runs on this data folder; none when it does not."""
-    if not find_spec("ringfence.node"):
-        return []
-    node = import_module("ringfence.node.state").read_state(data)
+    node = read_state(data)
     if node is None:
         return []
     supervisor = _process("up", None if node.is_running else "is not running; start `ringfence up` again", node.pid, 0)
     services = [
         _process(
             service.name,
-            None if service.is_running and service.state == "running" else f"is {_condition(service)}",
+            None if service.is_running and service.state == "running" else f"is {_condition(service)}; see its log",
             service.pid,
             service.restarts,
         )
@@ -93,7 +90,7 @@ def _process(name: str, reason: str | None, pid: int | None, restarts: int) -> d
     return {"name": name, "ok": reason is None, "reason": reason, "pid": pid, "restarts": restarts}
 
 
-def _condition(service: Any) -> str:
+def _condition(service: ServiceState) -> str:
     return "dead" if service.state == "running" else str(service.state)
 
 

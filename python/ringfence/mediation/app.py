@@ -11,8 +11,6 @@ import socket
 import sys
 import threading
 from collections.abc import Callable, Iterator
-from importlib import import_module
-from importlib.util import find_spec
 from pathlib import Path
 
 import structlog
@@ -21,6 +19,7 @@ from fastapi import FastAPI
 
 from ringfence.accounts.people import FIRST_ADMINISTRATOR, ensure_first_administrator
 from ringfence.api.application import build_application
+from ringfence.console import pages
 from ringfence.database.connection import Database, open_database
 from ringfence.database.migrate import migrate
 from ringfence.errors import ConfigurationError
@@ -38,8 +37,7 @@ log = structlog.get_logger()
 def create_app(settings: Settings, database: Database) -> FastAPI:
     """API and console around a migrated database; background tasks run with the application's lifespan."""
     app = build_application(MediationProcess(settings, database))
-    if find_spec("ringfence.console") and find_spec("ringfence.console.pages"):
-        import_module("ringfence.console.pages").mount(app, database, settings)
+    pages.mount(app, database, settings)
     return app
 
 

@@ -49,6 +49,7 @@ class Distribution:
         self._changed = asyncio.Event()
         self._documents: OrderedDict[int, bytes] = OrderedDict()
         self._stopping = False
+        self.waiting = 0  # polls under way
 
     async def run(self) -> None:
         """Follow the database until cancelled; reconnects for ever."""
@@ -79,8 +80,12 @@ class Distribution:
             remaining = deadline - loop.time()
             if remaining <= 0:
                 return None
-            with suppress(TimeoutError):
-                await asyncio.wait_for(changed.wait(), remaining)
+            self.waiting += 1
+            try:
+                with suppress(TimeoutError):
+                    await asyncio.wait_for(changed.wait(), remaining)
+            finally:
+                self.waiting -= 1
         return None
 
     async def document(self, version: int) -> bytes:

@@ -19,18 +19,21 @@ def render_metrics(process: MediationProcess) -> bytes:
         devices = list_devices(connection)
         version = installed_everywhere(connection).version
     registry = CollectorRegistry()
-    registry.register(_Snapshot(devices, version, process.leader.is_leader))
+    registry.register(_Snapshot(devices, version, process))
     return generate_latest(registry)
 
 
 class _Snapshot(Collector):
-    def __init__(self, devices: list[DeviceStatus], version: int, is_leader: bool) -> None:
+    def __init__(self, devices: list[DeviceStatus], version: int, process: MediationProcess) -> None:
         self._devices = devices
         self._version = version
-        self._is_leader = is_leader
+        self._process = process
 
     def collect(self) -> Iterator[Metric]:
-        yield GaugeMetricFamily("ringfence_leader", "1 on the mediation that does scheduled work", self._is_leader)
+        yield GaugeMetricFamily(
+            "ringfence_leader", "1 on the mediation that does scheduled work", self._process.leader.is_leader
+        )
+        yield GaugeMetricFamily("ringfence_policy_polls", "Devices that wait", self._process.distribution.waiting)
         yield GaugeMetricFamily("ringfence_policy_installed_version", "0: none", self._version)
         live = GaugeMetricFamily("ringfence_device_live", "1 when heard of lately", labels=["device", "kind", "site"])
         current = GaugeMetricFamily("ringfence_device_policy_version", "Version it enforces", labels=["device"])
