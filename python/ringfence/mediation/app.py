@@ -6,6 +6,7 @@ This is the one module of the domain that knows its faces.
 from __future__ import annotations
 
 import contextlib
+import os
 import signal
 import socket
 import sys
@@ -136,7 +137,7 @@ def bind(settings: Settings) -> tuple[list[socket.socket], str]:
     try:
         tcp = socket.create_server((host, port), family=family, backlog=2048)
     except OSError as error:
-        raise ConfigurationError(f"api.port: {host}:{port} cannot be listened on: {error.strerror}") from None
+        raise ConfigurationError(f"api.port: {host}:{port} cannot be listened on: {_why(error)}") from None
     shown = f"[{host}]" if ":" in host else host
     sockets = [tcp]
     if settings.api.socket is not None:
@@ -144,9 +145,13 @@ def bind(settings: Settings) -> tuple[list[socket.socket], str]:
             sockets.append(_bind_unix(settings.api.socket))
         except OSError as error:
             tcp.close()
-            message = f"api.socket: {settings.api.socket} cannot be listened on: {error.strerror or error}"
+            message = f"api.socket: {settings.api.socket} cannot be listened on: {_why(error)}"
             raise ConfigurationError(message) from None
     return sockets, f"http://{shown}:{tcp.getsockname()[1]}"
+
+
+def _why(error: OSError) -> str:
+    return os.strerror(error.errno) if error.errno else str(error)
 
 
 def _bind_unix(path: Path) -> socket.socket:

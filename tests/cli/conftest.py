@@ -1,0 +1,44 @@
+"""The command as people run it: a process of its own, on the data folder of a running mediation."""
+
+from __future__ import annotations
+
+import os
+import subprocess
+import sys
+from collections.abc import Callable
+
+import pytest
+from tests.mediation_server import RunningMediation
+
+Run = Callable[..., "subprocess.CompletedProcess[str]"]
+
+
+def environment(**extra: str) -> dict[str, str]:
+    """This environment without any of our own settings."""
+    kept = {name: value for name, value in os.environ.items() if not name.startswith("RINGFENCE_")}
+    return kept | extra
+
+
+def run_ringfence(*arguments: str, stdin: str = "", **extra: str) -> subprocess.CompletedProcess[str]:
+    """Run `ringfence`; whatever happens, it never shows a traceback."""
+    done = subprocess.run(
+        [sys.executable, "-m", "ringfence", *arguments],
+        input=stdin,
+        capture_output=True,
+        text=True,
+        timeout=60,
+        env=environment(**extra),
+        check=False,
+    )
+    assert "Traceback" not in done.stderr, done.stderr
+    return done
+
+
+@pytest.fixture
+def ringfence(mediation: RunningMediation) -> Run:
+    """`ringfence(*arguments)` on the data folder of a running mediation."""
+
+    def run(*arguments: str, stdin: str = "") -> subprocess.CompletedProcess[str]:
+        return run_ringfence(*arguments, stdin=stdin, RINGFENCE_DATA=str(mediation.settings.data))
+
+    return run

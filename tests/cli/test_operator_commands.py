@@ -1,0 +1,183 @@
+"""Policy, explain, device, user, token and status: what they print, and their exit codes."""
+
+from __future__ import annotations
+
+import json
+import os
+import re
+import stat
+import threading
+import time
+from pathlib import Path
+
+import pytest
+from tests.cli.conftest import Run, run_ringfence
+from tests.mediation_server import RunningMediation, wait_until
+
+from ringfence.cli.policy import WAIT_S
+from ringfence.mediation.local_entrance import mediation_file, token_file
+from ringfence.vocabulary import Role
+
+GOLDEN = Path(__file__).parent / "golden"
+POLICY = """
+rules:
+  - {name: premium, destinations: ["+19005550100"], action: terminate, note: never}
+  - {name: moved, destinations: ["+12105550100"], action: redirect, target: "+12105550199"}
+  - {name: watched, mode: monitor, action: terminate}
+"""
+NAME_RULE = "expected 1 to 64 lower-case letters, digits, '.', '_', '@' or '-'"
+
+
+def golden(name: str, text: str) -> None:
+    """Compare with the committed output, times masked; RINGFENCE_TEST_RENEW=1 writes it afresh."""
+    masked = re.sub(r"\d{4}-\d\d-\d\d[T ]\d\d:\d\d:\d\d", "TTTT-TT-TT TT:TT:TT", text)
+    file = GOLDEN / f"{name}.txt"
+    if os.environ.get("RINGFENCE_TEST_RENEW") == "1":
+        file.write_text(masked, encoding="utf-8")
+    assert masked == file.read_text(encoding="utf-8")
+
+
+def test_policy_from_file_to_rollback(ringfence: Run, tmp_path: Path) -> None:
+    file = tmp_path / "policy.yaml"
+    file.write_text(POLICY, encoding="utf-8")
+    said = [
+        ringfence("policy", "show"),
+        ringfence("policy", "apply", str(file), "--dry-run"),
+        ringfence("policy", "apply", str(file), "--message", "first"),
+        ringfence("policy", "apply", "-", stdin="rules: []"),
+        ringfence("policy", "apply", str(file)),
+        ringfence("policy", "versions"),
+        ringfence("policy", "show"),
+        ringfence("policy", "install", "2", "--no-wait"),
+        ringfence("policy", "uninstall"),
+    ]
+    assert [done.returncode for done in said] == [0] * len(said), [done.stderr for done in said]
+    golden("policy", "\n".join(done.stdout for done in said).replace(str(file), "policy.yaml"))
+
+
+def test_what_show_prints_apply_takes_again(ringfence: Run) -> None:
+    ringfence("policy", "apply", "-", stdin=POLICY)
+    again = json.loads(ringfence("policy", "apply", "-", "--json", stdin=ringfence("policy", "show").stdout).stdout)
+    assert (again["version"], again["is_new"]) == (1, False)
+
+
+def test_explain_says_what_and_why(ringfence: Run) -> None:
+    ringfence("policy", "apply", "-", stdin=POLICY)
+    said = [
+        ringfence("explain", "+12105550123", "+19005550100"),
+        ringfence("explain", "2105550123", "+12105550100"),
+        ringfence("explain", "-", "911"),
+    ]
+    assert [done.returncode for done in said] == [0, 0, 0]
+    golden("explain", "\n".join(done.stdout for done in said))
+    answer = json.loads(ringfence("explain", "+12105550123", "+19005550100", "--json").stdout)
+    assert (answer["action"], answer["rule"], answer["policy_version"]) == ("terminate", "premium", 1)
+
+
+def test_apply_waits_until_the_live_devices_enforce_it(mediation: RunningMediation, ringfence: Run) -> None:
+    device, done = mediation.device(), threading.Event()
+    device.post("edge/heartbeat", json={"now_us": time.time_ns() // 1000})
+
+    def enforce() -> None:
+        has = {"version": "0", "hash": ""}
+        while not done.is_set():
+            got = device.get("edge/policy", params=has | {"wait_s": "1"})
+            if got.status_code == 200:
+                has = {"version": got.headers["X-Policy-Version"], "hash": got.headers["X-Policy-Hash"]}
+
+    edge = threading.Thread(target=enforce)
+    edge.start()
+    try:
+        wait_until(lambda: mediation.process.distribution.waiting)
+        applied = ringfence("policy", "apply", "-", stdin=POLICY)
+    finally:
+        done.set()
+        edge.join()
+    assert applied.stdout == "Policy version 1 installed; enforced by the live device.\n"
+
+
+def test_apply_does_not_wait_for_ever_and_tells_who_lags(mediation: RunningMediation, ringfence: Run) -> None:
+    mediation.device().post("edge/heartbeat", json={"now_us": time.time_ns() // 1000})
+    since = time.monotonic()
+    applied = ringfence("policy", "apply", "-", stdin=POLICY)
+    assert applied.stdout == "Policy version 1 installed; enforced by 0 of 1 live device so far.\n"
+    assert time.monotonic() - since >= WAIT_S
+
+
+def test_devices_users_and_tokens(ringfence: Run) -> None:
+    credential = ringfence("device", "add", "enum-1").stdout.splitlines()[1]
+    assert credential.startswith("rfd_")
+    assert "One-time password: " in ringfence("user", "add", "ana").stdout
+    said = [
+        ringfence("device", "list"),
+        ringfence("device", "revoke", "enum-1"),
+        ringfence("user", "role", "ana", "editor"),
+        ringfence("user", "disable", "ana"),
+        ringfence("user", "list"),
+        ringfence("user", "enable", "ana"),
+    ]
+    assert [done.returncode for done in said] == [0] * len(said), [done.stderr for done in said]
+    golden("accounts", "\n".join(done.stdout for done in said))
+    token = ringfence("token", "add", "backup", "--role", "analyst", "--days", "3").stdout.splitlines()[1]
+    assert token.startswith("rft_")
+    assert "backup" in ringfence("token", "list").stdout
+    assert ringfence("token", "revoke", "backup").returncode == 0
+
+
+def test_status_is_green_or_exits_1_with_the_reason(mediation: RunningMediation, ringfence: Run) -> None:
+    green = ringfence("status")
+    assert (green.returncode, green.stdout.splitlines()[-1]) == (0, "All is well.")
+    mediation.device()
+    red = ringfence("status", "--json")
+    assert red.returncode == 1
+    assert json.loads(red.stdout)["devices"][0]["reason"] == "has never reported: start it with its credential"
+
+
+def test_status_without_a_mediation_is_red(tmp_path: Path) -> None:
+    done = run_ringfence("status", "--data", str(tmp_path))
+    assert done.returncode == 1
+    assert "no mediation runs on" in done.stdout
+
+
+FAILURES: dict[tuple[str, ...], tuple[int, str]] = {
+    ("policy", "apply", "/nowhere.yaml"): (2, "/nowhere.yaml: cannot be read: No such file or directory"),
+    ("policy", "apply", "-"): (2, "expected a mapping with rules, lists, schedules; an empty policy is `rules: []`"),
+    ("policy", "show", "9"): (3, "policy version 9 does not exist; `ringfence policy versions` lists them"),
+    ("policy", "install", "9"): (3, "policy version 9 does not exist; `ringfence policy versions` lists them"),
+    ("device", "revoke", "x"): (3, "device 'x' is not registered; `ringfence device list` shows those that are"),
+    ("user", "add", "Ana"): (2, f"user name: 'Ana' is not a name; {NAME_RULE}"),
+    ("explain", "\udcff", "1"): (2, "the command line holds text that is not UTF-8"),
+}
+
+
+@pytest.mark.parametrize("arguments", FAILURES, ids=" ".join)
+def test_a_failure_is_one_line_and_a_documented_exit_code(ringfence: Run, arguments: tuple[str, ...]) -> None:
+    done = ringfence(*arguments)
+    code, said = FAILURES[arguments]
+    assert (done.returncode, done.stdout, done.stderr) == (code, "", f"ringfence: {said}\n")
+
+
+def test_exists_already_is_4_and_no_mediation_is_6(ringfence: Run, tmp_path: Path) -> None:
+    ringfence("device", "add", "enum-1")
+    assert ringfence("device", "add", "enum-1").returncode == 4
+    nowhere = run_ringfence("policy", "versions", "--data", str(tmp_path / "no"))
+    assert (nowhere.returncode, nowhere.stderr.count("\n")) == (6, 1)
+    assert run_ringfence("policy", "versions", RINGFENCE_URL="http://127.0.0.1:1", RINGFENCE_TOKEN="x").returncode == 6
+
+
+def test_elsewhere_a_url_and_a_token_are_enough(mediation: RunningMediation) -> None:
+    viewer = mediation.client(Role.VIEWER).headers["Authorization"].removeprefix("Bearer ")
+    for url in (mediation.url, f"unix:{mediation.settings.api.socket}"):
+        assert run_ringfence("device", "list", RINGFENCE_URL=url, RINGFENCE_TOKEN=viewer).returncode == 0
+        denied = run_ringfence("device", "add", "x", RINGFENCE_URL=url, RINGFENCE_TOKEN=viewer)
+        message = "ringfence: this needs the role administrator; viewer-0 is viewer\n"
+        assert (denied.returncode, denied.stderr) == (5, message)
+    assert run_ringfence("device", "list", RINGFENCE_URL=mediation.url, RINGFENCE_TOKEN="guess").returncode == 5
+    assert run_ringfence("device", "list", RINGFENCE_URL=mediation.url).returncode == 2
+
+
+def test_the_local_token_is_for_the_owners_eyes_only(mediation: RunningMediation) -> None:
+    data = mediation.settings.data
+    for file in (token_file(data), mediation_file(data)):
+        assert stat.S_IMODE(file.stat().st_mode) == 0o600
+    assert stat.S_IMODE((data / "run").stat().st_mode) == 0o700
