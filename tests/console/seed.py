@@ -147,7 +147,8 @@ def _insert(connection: Connection[Any], rows: list[dict[str, Any]]) -> None:
             """
             INSERT INTO call_minute (minute, device_id, dataset, action, calls)
             SELECT minute, device_id, 1, action, calls
-            FROM unnest(%s::timestamptz[], %s::smallint[], %s::smallint[], %s::bigint[]) AS m (minute, device_id, action, calls)
+            FROM unnest(%s::timestamptz[], %s::smallint[], %s::smallint[], %s::bigint[])
+                 AS m (minute, device_id, action, calls)
             ON CONFLICT (device_id, dataset, minute, action) DO UPDATE SET calls = call_minute.calls + EXCLUDED.calls
             """,
             [*(list(column) for column in zip(*minutes, strict=True)), list(minutes.values())],
