@@ -9,6 +9,7 @@ import pytest
 from ringfence.errors import InvalidInputError
 from ringfence.numbering.dial_plan import Site
 from ringfence.policy.compile import build_document, canonical_bytes, compile_document, document_hash
+from ringfence.policy.profiles import BUILT_IN
 from ringfence.policy.rules import parse_policy
 
 SITE = Site("main", "US", ("+12105550000-+12105559999",))
@@ -52,7 +53,10 @@ def test_the_document_is_the_contracted_one() -> None:
             "redirect": "!^.*$!sip:{target}@redirect.{host}!",
             "service": "E2U+sip",
             "host": "sbc.example",
+            "no_opinion": "nodata",
         },
+        "profiles": {},
+        "clients": [],
         "lists": {"bad": {"entries": ["+12105550100-+12105550199", "+1210555????"]}},
         "schedules": {"office": {"zone": "America/Chicago", "days": ["mon"], "from": "08:00", "to": "18:00"}},
         "rules": [
@@ -105,3 +109,65 @@ def test_a_pattern_that_the_compiler_refuses_names_rule_and_field(field: str, va
     with pytest.raises(InvalidInputError, match=rf"^rule 'bad one': {field}\[1\]: ") as refused:
         compile_document(document(text.encode()), ["ok", "bad one"])
     assert " line " not in refused.value.message
+
+
+def test_an_sbc_brings_its_profile_into_the_document() -> None:
+    found = json.loads(
+        document(
+            b"""
+rules: []
+answers: {host: sbc.example}
+profiles: {house: {allow: "!^(.*)$!sip:\\\\1@{host};rule={rule}!", host: house.example, no_opinion: allow}}
+sbcs:
+  - {name: edge-1, network: 192.0.2.1, profile: cisco}
+  - {name: edge-2, network: "2001:db8::/32", profile: house}
+"""
+        )
+    )
+
+    assert found["clients"] == [
+        {"network": "192.0.2.1/32", "profile": "cisco", "name": "edge-1"},
+        {"network": "2001:db8::/32", "profile": "house", "name": "edge-2"},
+    ]
+    assert found["profiles"].keys() == {"cisco", "house"}
+    assert found["profiles"]["cisco"]["service"] == "sip+E2U"
+    assert found["profiles"]["house"]["allow"] == r"!^(.*)$!sip:\1@{host};rule={rule}!"
+    assert found["profiles"]["house"]["redirect"] == found["answers"]["redirect"]
+    assert found["profiles"]["house"]["no_opinion"] == "allow"
+
+
+@pytest.mark.parametrize("name", sorted(BUILT_IN))
+def test_every_built_in_profile_compiles(name: str) -> None:
+    text = f"rules: []\nsbcs: [{{name: edge, network: 192.0.2.1, profile: {name}}}]".encode()
+
+    assert compile_document(document(text)).version == 7
+
+
+@pytest.mark.parametrize(
+    ("text", "fault"),
+    [
+        ("sbcs: [{name: a, network: 192.0.2.1/24, profile: oracle}]", "network"),
+        ("sbcs: [{name: a, network: 192.0.2.1, profile: acme}]", "'acme' is none of"),
+        (
+            "sbcs: [{name: a, network: 192.0.2.1, profile: oracle}, {name: a, network: 192.0.2.2, profile: oracle}]",
+            "name: is taken",
+        ),
+        (
+            "sbcs: [{name: a, network: 192.0.2.1, profile: oracle}, {name: b, network: 192.0.2.1, profile: oracle}]",
+            "192.0.2.1/32 is taken",
+        ),
+        ("profiles: {p: {no_opinion: servfail}}", "no_opinion"),
+    ],
+)
+def test_a_fault_of_an_sbc_is_named(text: str, fault: str) -> None:
+    with pytest.raises(InvalidInputError) as raised:
+        parse_policy(f"rules: []\n{text}".encode())
+
+    assert fault in str(raised.value)
+
+
+def test_a_template_that_an_sbc_cannot_read_is_refused_with_its_field() -> None:
+    text = b"rules: []\nprofiles: {house: {allow: '!^.*$!sip:a b@c!'}}"
+
+    with pytest.raises(InvalidInputError, match=r"profiles\.house\.allow: .*spaces"):
+        compile_document(document(text))

@@ -1,6 +1,6 @@
 //! What the workers answer from: zones, and the policy with its answers written for each zone.
 use ringfence_numbers::DialPlan;
-use ringfence_policy::{Action, Answers, PolicyError, RateCounters, Snapshot};
+use ringfence_policy::{Action, Answers, PolicyError, ProfileId, RateCounters, Snapshot};
 
 use crate::Config;
 use crate::wire::name;
@@ -36,8 +36,50 @@ pub struct Zone {
 pub struct Installed {
     /// What decides.
     pub snapshot: Snapshot,
-    /// How actions are written, for each zone.
-    pub answers: Vec<Answers>,
+    answers: Vec<ZoneAnswers>,
+}
+
+/// How actions are written in one zone.
+#[derive(Debug)]
+struct ZoneAnswers {
+    /// For whoever has no profile.
+    default: Answers,
+    /// As in [`Snapshot::profiles`].
+    profiles: Vec<Answers>,
+}
+
+/// How one client is answered.
+#[derive(Debug, Clone, Copy)]
+pub(crate) struct Wording<'a> {
+    service: &'a Service,
+    policy: Option<&'a Installed>,
+    profile: Option<ProfileId>,
+}
+
+impl<'a> Wording<'a> {
+    pub(crate) fn new(
+        service: &'a Service,
+        policy: Option<&'a Installed>,
+        profile: Option<ProfileId>,
+    ) -> Self {
+        Self {
+            service,
+            policy,
+            profile,
+        }
+    }
+
+    /// By place of the zone.
+    #[inline]
+    pub(crate) fn in_zone(&self, zone: usize) -> &'a Answers {
+        let Some(policy) = self.policy else {
+            return &self.service.zones[zone].answers;
+        };
+        let answers = &policy.answers[zone];
+        self.profile
+            .and_then(|profile| answers.profiles.get(profile.index()))
+            .unwrap_or(&answers.default)
+    }
 }
 
 impl Service {
@@ -71,8 +113,21 @@ impl Service {
         let answers = self
             .zones
             .iter()
-            .map(|zone| snapshot.answers().for_host(&zone.apex))
+            .map(|zone| ZoneAnswers::compile(&snapshot, &zone.apex))
             .collect::<Result<_, _>>()?;
         Ok(Installed { snapshot, answers })
+    }
+}
+
+impl ZoneAnswers {
+    fn compile(snapshot: &Snapshot, apex: &str) -> Result<Self, PolicyError> {
+        Ok(Self {
+            default: snapshot.answers().for_host(apex)?,
+            profiles: snapshot
+                .profiles()
+                .iter()
+                .map(|profile| profile.for_host(apex))
+                .collect::<Result<_, _>>()?,
+        })
     }
 }

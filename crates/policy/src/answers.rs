@@ -2,9 +2,9 @@
 //!
 //! A template is held to what every known ENUM client can read: delimiter `!` three times, no space, no backslash but
 //! one `\1`, no flag, 7 to 255 octets (RFC 3402, 3.2; RFC 6116, 5.1).
-use ringfence_numbers::{DIGITS_MAX, E164};
+use ringfence_numbers::{DIGITS_MAX, DIGITS_MIN, E164};
 
-use crate::document::AnswersText;
+use crate::document::{AnswersText, NoOpinion};
 use crate::{Action, PolicyError};
 
 /// Longest regexp: a DNS character string (RFC 1035, 3.3).
@@ -16,6 +16,10 @@ const HOST_MAX: usize = 128;
 const NUMBER_MAX: usize = 1 + DIGITS_MAX;
 /// Stands for a source that is no number.
 const NO_NUMBER: &[u8] = b"anonymous";
+/// Stands for a destination without any digit.
+const NO_DESTINATION: &[u8] = b"unknown";
+/// Digits of a 32-bit integer.
+const RULE_MAX: usize = 10;
 
 /// The templates of a policy.
 #[derive(Debug, Clone)]
@@ -24,25 +28,27 @@ pub struct Answers {
     terminate: Template,
     redirect: Template,
     service: String,
+    no_opinion: NoOpinion,
 }
 
 impl Answers {
-    pub(crate) fn compile(text: &AnswersText) -> Result<Self, PolicyError> {
+    /// `field`: where the text stands in the document.
+    pub(crate) fn compile(text: &AnswersText, field: &str) -> Result<Self, PolicyError> {
+        let fault = |part: &str, problem| PolicyError::new(format!("{field}.{part}"), problem);
         let host = text.host.as_deref();
         if let Some(host) = host {
-            check_host(host).map_err(|problem| PolicyError::new("answers.host", problem))?;
+            check_host(host).map_err(|problem| fault("host", problem))?;
         }
-        check_service(&text.service)
-            .map_err(|problem| PolicyError::new("answers.service", problem))?;
-        let template = |field: &str, text: &str| {
-            Template::parse(text, host)
-                .map_err(|problem| PolicyError::new(format!("answers.{field}"), problem))
+        check_service(&text.service).map_err(|problem| fault("service", problem))?;
+        let template = |part: &str, text: &str| {
+            Template::parse(text, host).map_err(|problem| fault(part, problem))
         };
         Ok(Self {
             allow: template("allow", &text.allow)?,
             terminate: template("terminate", &text.terminate)?,
             redirect: template("redirect", &text.redirect)?,
             service: text.service.clone(),
+            no_opinion: text.no_opinion,
         })
     }
 
@@ -59,6 +65,7 @@ impl Answers {
             terminate: fill("terminate", &self.terminate)?,
             redirect: fill("redirect", &self.redirect)?,
             service: self.service.clone(),
+            no_opinion: self.no_opinion,
         })
     }
 
@@ -71,6 +78,12 @@ impl Answers {
             Action::Terminate => Some(&self.terminate),
             Action::Redirect => Some(&self.redirect),
         }
+    }
+
+    /// How "no opinion" is said.
+    #[must_use]
+    pub fn no_opinion(&self) -> NoOpinion {
+        self.no_opinion
     }
 
     /// NAPTR services field.
@@ -92,6 +105,7 @@ impl Default for Answers {
             terminate: open(&text.terminate),
             redirect: open(&text.redirect),
             service: text.service,
+            no_opinion: text.no_opinion,
         }
     }
 }
@@ -109,6 +123,7 @@ enum Piece {
     Target,
     Destination,
     Source,
+    Rule,
 }
 
 /// What a template's places are filled with.
@@ -122,6 +137,17 @@ pub struct Values<'a> {
     pub destination_digits: &'a [u8],
     /// The caller's number.
     pub source: Option<E164>,
+    /// Id of the rule that decided, 0 for none.
+    pub rule_id: u32,
+}
+
+impl Values<'_> {
+    fn destination_text(&self) -> &[u8] {
+        match self.destination_digits {
+            [] => NO_DESTINATION,
+            digits => digits,
+        }
+    }
 }
 
 impl Template {
@@ -169,29 +195,39 @@ impl Template {
                 Piece::Host => put(b"{host}")?,
                 Piece::Target => put_number(&mut put, values.target, NO_NUMBER)?,
                 Piece::Destination => {
-                    put_number(&mut put, values.destination, values.destination_digits)?
+                    put_number(&mut put, values.destination, values.destination_text())?
                 }
                 Piece::Source => put_number(&mut put, values.source, NO_NUMBER)?,
+                Piece::Rule => put_decimal(&mut put, values.rule_id)?,
             }
         }
         Some(length)
     }
 
+    /// Holds for every value that may be filled in, and for every apex where the host is left open.
     fn check_length(&self) -> Result<(), String> {
-        let length = |piece: &Piece| match piece {
-            Piece::Text(text) => text.len(),
-            Piece::Host => 0,
+        let bounds = |piece: &Piece| match piece {
+            Piece::Text(text) => (text.len(), text.len()),
+            Piece::Host => (1, HOST_MAX),
             // Digits that are no number are at most twice as many as a number's.
-            Piece::Destination => 2 * NUMBER_MAX,
-            Piece::Target | Piece::Source => NUMBER_MAX,
+            Piece::Destination => (1, 2 * NUMBER_MAX),
+            Piece::Target | Piece::Source => (1 + DIGITS_MIN, NUMBER_MAX),
+            Piece::Rule => (1, RULE_MAX),
         };
-        match self.pieces.iter().map(length).sum::<usize>() {
-            0..REGEXP_MIN => Err(format!("must have at least {REGEXP_MIN} characters")),
-            REGEXP_MIN..=REGEXP_MAX => Ok(()),
-            longer => Err(format!(
-                "may become {longer} characters long; a NAPTR regexp holds {REGEXP_MAX}"
-            )),
+        let (shortest, longest) = self
+            .pieces
+            .iter()
+            .map(bounds)
+            .fold((0, 0), |sum, one| (sum.0 + one.0, sum.1 + one.1));
+        if shortest < REGEXP_MIN {
+            return Err(format!("must have at least {REGEXP_MIN} characters"));
         }
+        if longest > REGEXP_MAX {
+            return Err(format!(
+                "may become {longest} characters long; a NAPTR regexp holds {REGEXP_MAX}"
+            ));
+        }
+        Ok(())
     }
 
     fn check_expression(&self) -> Result<(), String> {
@@ -250,6 +286,19 @@ fn put_number(
     }
 }
 
+fn put_decimal(put: &mut impl FnMut(&[u8]) -> Option<()>, mut number: u32) -> Option<()> {
+    let mut digits = [b'0'; RULE_MAX];
+    let mut start = RULE_MAX;
+    loop {
+        start -= 1;
+        digits[start] += (number % 10) as u8;
+        number /= 10;
+        if number == 0 {
+            return put(&digits[start..]);
+        }
+    }
+}
+
 fn pieces_of(text: &str) -> Result<Vec<Piece>, String> {
     let mut pieces = Vec::new();
     let mut rest = text;
@@ -265,9 +314,10 @@ fn pieces_of(text: &str) -> Result<Vec<Piece>, String> {
             "{target}" => Piece::Target,
             "{destination}" => Piece::Destination,
             "{source}" => Piece::Source,
+            "{rule}" => Piece::Rule,
             other => {
                 return Err(format!(
-                    "{other} is none of {{host}}, {{target}}, {{destination}}, {{source}}"
+                    "{other} is none of {{host}}, {{target}}, {{destination}}, {{source}}, {{rule}}"
                 ));
             }
         });
@@ -321,6 +371,7 @@ mod tests {
             destination: None,
             destination_digits: b"411",
             source: number(442_079_460_000),
+            rule_id: u32::MAX,
         };
         let mut out = [0; REGEXP_MAX];
         let template = Template::parse(text, Some(host)).unwrap();
@@ -346,6 +397,10 @@ mod tests {
             ),
             "!^.*$!sip:+12105550199@h:5060;from=+442079460000;to=411!"
         );
+        assert_eq!(
+            written("!^.*$!sip:{target}@{host};rule={rule}!", "h"),
+            "!^.*$!sip:+12105550199@h;rule=4294967295!"
+        );
     }
 
     #[test]
@@ -360,7 +415,9 @@ mod tests {
             (r"!^.*$!sip:\1@c!", "no group"),
             (r"!^(.*)$!sip:\1\1@c!", "more than once"),
             ("!{source}!sip:a@b!", "replacement"),
-            ("!^.*$!sip:{rule}@b!", "{rule}"),
+            ("!^.*$!sip:{name}@b!", "{name}"),
+            ("!^.*$!sip:ä@b!", "ASCII"),
+            ("!^.*$!sip:a@b", "exactly three"),
             ("!^.*$!sip:{host@b!", "without }"),
             ("!^$!a!", "at least 7"),
         ] {

@@ -8,9 +8,10 @@ use ringfence_numbers::{DialPlan, Direction, E164, NumberClass, NumberMapBuilder
 
 use crate::bits::{RuleBits, RuleRows};
 use crate::document::{Matcher, Mode, Rule};
+use crate::network::{Network, NetworkMap};
 use crate::rate::{LIMIT_MAX, WINDOW_MAX_S};
 use crate::schedule::CompiledSchedule;
-use crate::snapshot::{CompiledRule, Side, Snapshot};
+use crate::snapshot::{CompiledRule, ProfileId, Side, Snapshot};
 use crate::{Action, Answers, Document, PolicyError};
 
 const FORMAT: u32 = 1;
@@ -18,6 +19,10 @@ const FORMAT: u32 = 1;
 const ID_MAX: u32 = i32::MAX as u32;
 /// Most rules of a policy.
 const RULES_MAX: usize = 20_000;
+/// Most profiles of a policy.
+const PROFILES_MAX: usize = 1_000;
+/// Most SBCs of a policy.
+const CLIENTS_MAX: usize = 10_000;
 
 const DIRECTIONS: [Direction; Direction::COUNT] = [
     Direction::Unknown,
@@ -52,7 +57,8 @@ impl Snapshot {
             ));
         }
         let plan = DialPlan::compile(&document.site, &document.protected)?;
-        let answers = Answers::compile(&document.answers)?;
+        let answers = Answers::compile(&document.answers, "answers")?;
+        let (profiles, clients) = compile_profiles(&document)?;
         let schedules: Vec<CompiledSchedule> = document
             .schedules
             .iter()
@@ -83,6 +89,8 @@ impl Snapshot {
             version: document.version,
             plan,
             answers,
+            profiles,
+            clients,
             rules,
             schedules,
             numbers,
@@ -92,6 +100,48 @@ impl Snapshot {
             directions,
         })
     }
+}
+
+/// Profiles in the order of their names, and which of them each network has.
+fn compile_profiles(
+    document: &Document,
+) -> Result<(Vec<Answers>, NetworkMap<ProfileId>), PolicyError> {
+    if document.profiles.len() > PROFILES_MAX {
+        let problem = format!("there are more than {PROFILES_MAX}");
+        return Err(PolicyError::new("profiles", problem));
+    }
+    if document.clients.len() > CLIENTS_MAX {
+        let problem = format!("there are more than {CLIENTS_MAX}");
+        return Err(PolicyError::new("clients", problem));
+    }
+    let profiles = document
+        .profiles
+        .iter()
+        .map(|(name, text)| Answers::compile(text, &format!("profiles.{name}")))
+        .collect::<Result<_, _>>()?;
+    let mut networks: Vec<(Network, ProfileId)> = Vec::new();
+    let mut seen = HashSet::new();
+    for (place, client) in document.clients.iter().enumerate() {
+        let fault = |part, problem| PolicyError::new(format!("clients[{place}].{part}"), problem);
+        let network = client
+            .network
+            .parse()
+            .map_err(|problem: String| fault("network", problem))?;
+        if !seen.insert(network) {
+            let problem = format!("{} is there twice", client.network);
+            return Err(fault("network", problem));
+        }
+        let profile = document
+            .profiles
+            .keys()
+            .position(|name| *name == client.profile)
+            .ok_or_else(|| {
+                let problem = format!("there is no profile {:?}", client.profile);
+                fault("profile", problem)
+            })?;
+        networks.push((network, ProfileId::new(profile)));
+    }
+    Ok((profiles, NetworkMap::new(&networks)))
 }
 
 fn compile_rules(

@@ -24,6 +24,12 @@ pub struct Document {
     /// How actions are written into answers.
     #[serde(default)]
     pub answers: AnswersText,
+    /// Further ways to write them, by name.
+    #[serde(default)]
+    pub profiles: BTreeMap<String, AnswersText>,
+    /// SBCs, and the profile that each is answered by.
+    #[serde(default)]
+    pub clients: Vec<Client>,
     /// Lists by name.
     #[serde(default)]
     pub lists: BTreeMap<String, List>,
@@ -48,6 +54,33 @@ pub struct AnswersText {
     pub service: String,
     /// What `{host}` stands for; without it, the apex that was asked.
     pub host: Option<String>,
+    /// How "no opinion" is said.
+    pub no_opinion: NoOpinion,
+}
+
+/// How "no opinion" is said to an SBC.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub enum NoOpinion {
+    /// NOERROR without a record (RFC 2308, 2.2).
+    #[default]
+    NoData,
+    /// The name does not exist (RFC 2308, 2.1): for SBCs that take NODATA for a fault.
+    NxDomain,
+    /// As `allow`: for SBCs that go on only with a record.
+    Allow,
+}
+
+/// An SBC, or several of a kind.
+#[derive(Debug, Clone, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Client {
+    /// Address or network it asks from.
+    pub network: String,
+    /// Name of a profile.
+    pub profile: String,
+    /// What people call it.
+    pub name: String,
 }
 
 impl Default for AnswersText {
@@ -58,6 +91,7 @@ impl Default for AnswersText {
             redirect: "!^.*$!sip:{target}@redirect.{host}!".into(),
             service: "E2U+sip".into(),
             host: None,
+            no_opinion: NoOpinion::default(),
         }
     }
 }

@@ -1,10 +1,10 @@
 //! Why a call is decided as it is: the decision, and a verdict for every rule (docs/contracts.md 4).
-use ringfence_numbers::{E164, NumberClass, Party};
+use ringfence_numbers::{NumberClass, Party};
 use serde::Serialize;
 
 use crate::document::{Matcher, Mode};
 use crate::snapshot::{Call, CompiledRule, Snapshot};
-use crate::{Action, REGEXP_MAX, Reason, Values};
+use crate::{Action, Decision, REGEXP_MAX, Reason, Values};
 
 /// What `explain` answers, as it is shown.
 #[derive(Debug, Serialize)]
@@ -108,31 +108,29 @@ impl Snapshot {
                 .iter()
                 .filter_map(|&id| name(id))
                 .collect(),
-            answer: self.answer_text(decision.action, decision.target, &call, destination),
+            answer: self.answer_text(&decision, &call, destination),
             rules: verdicts,
         }
     }
 
-    fn answer_text(
-        &self,
-        action: Action,
-        target: Option<E164>,
-        call: &Call,
-        destination: &str,
-    ) -> Option<String> {
+    fn answer_text(&self, decision: &Decision, call: &Call, destination: &str) -> Option<String> {
         let digits: Vec<u8> = destination
             .bytes()
             .filter(u8::is_ascii_digit)
             .take(32)
             .collect();
         let values = Values {
-            target,
+            target: decision.target,
             destination: call.destination.number,
             destination_digits: &digits,
             source: call.source.number,
+            rule_id: decision.rule_id,
         };
         let mut out = [0; REGEXP_MAX];
-        let length = self.answers.template(action)?.write(&values, &mut out)?;
+        let length = self
+            .answers
+            .template(decision.action)?
+            .write(&values, &mut out)?;
         Some(String::from_utf8_lossy(&out[..length]).into_owned())
     }
 }

@@ -17,14 +17,18 @@ mod decision;
 mod document;
 mod error;
 mod explain;
+mod network;
 mod rate;
 mod schedule;
 mod snapshot;
 
 pub use answers::{Answers, REGEXP_MAX, Template, Values};
 pub use decision::{Action, Decision, MONITORED_MAX, Monitored, Reason};
-pub use document::{Document, List, Matcher, Mode, Rate, RateKey, Rule, RuleDirection, Schedule};
+pub use document::{
+    Client, Document, List, Matcher, Mode, NoOpinion, Rate, RateKey, Rule, RuleDirection, Schedule,
+};
 pub use error::PolicyError;
 pub use explain::{Explanation, RuleVerdict, Verdict};
+pub use network::{Network, NetworkMap};
 pub use rate::RateCounters;
-pub use snapshot::{Call, Snapshot};
+pub use snapshot::{Call, ProfileId, Snapshot};

@@ -1,8 +1,11 @@
 //! A policy version compiled for deciding.
+use std::net::IpAddr;
+
 use ringfence_numbers::{DialPlan, Direction, E164, NumberClass, NumberMap, Party, SetId};
 
 use crate::bits::{Row, RuleBits, RuleRows};
 use crate::document::{Matcher, Mode, Rate, RuleDirection};
+use crate::network::NetworkMap;
 use crate::schedule::CompiledSchedule;
 use crate::{Action, Answers, Document, PolicyError};
 
@@ -12,6 +15,8 @@ pub struct Snapshot {
     pub(crate) version: u32,
     pub(crate) plan: DialPlan,
     pub(crate) answers: Answers,
+    pub(crate) profiles: Vec<Answers>,
+    pub(crate) clients: NetworkMap<ProfileId>,
     pub(crate) rules: Vec<CompiledRule>,
     pub(crate) schedules: Vec<CompiledSchedule>,
     /// Which tags (lists, and the patterns within a rule) hold a number.
@@ -22,6 +27,22 @@ pub struct Snapshot {
     pub(crate) destinations: Side,
     /// By direction of the call.
     pub(crate) directions: [RuleBits; Direction::COUNT],
+}
+
+/// A profile of a snapshot: its place in [`Snapshot::profiles`].
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct ProfileId(u16);
+
+impl ProfileId {
+    pub(crate) fn new(place: usize) -> Self {
+        Self(place as u16)
+    }
+
+    /// The place.
+    #[must_use]
+    pub fn index(self) -> usize {
+        usize::from(self.0)
+    }
 }
 
 /// What `decide` and `explain` need of a rule beyond its bits.
@@ -77,6 +98,19 @@ impl Snapshot {
     #[must_use]
     pub fn plan(&self) -> &DialPlan {
         &self.plan
+    }
+
+    /// Further ways to write actions, for the SBCs that have one.
+    #[must_use]
+    pub fn profiles(&self) -> &[Answers] {
+        &self.profiles
+    }
+
+    /// The profile of the SBC at this address; without one the default answers stand.
+    #[inline]
+    #[must_use]
+    pub fn profile_of(&self, client: IpAddr) -> Option<ProfileId> {
+        self.clients.get(client)
     }
 
     /// How actions are written.

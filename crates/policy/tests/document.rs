@@ -1,7 +1,7 @@
 //! The policy document of docs/contracts.md 4: what it means, and that faults name their field.
 #![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic)]
 
-use ringfence_policy::Snapshot;
+use ringfence_policy::{NoOpinion, Snapshot};
 use serde_json::{Value, json};
 
 const CONTRACT: &str = r#"{"format": 1, "version": 7,
@@ -9,7 +9,9 @@ const CONTRACT: &str = r#"{"format": 1, "version": 7,
           "local_prefix": "", "local_lengths": [], "extension_lengths": [], "own_ranges": ["+12105550000-+12105559999"]},
  "protected": ["911", "112", "988"],
  "answers": {"allow": "!^(.*)$!sip:\\1@allow.{host}!", "terminate": "!^(.*)$!sip:\\1@terminate.{host}!",
-             "redirect": "!^.*$!sip:{target}@redirect.{host}!", "service": "E2U+sip", "host": null},
+             "redirect": "!^.*$!sip:{target}@redirect.{host}!", "service": "E2U+sip", "host": null, "no_opinion": "nodata"},
+ "profiles": {"cisco": {"allow": "!^(.*)$!sip:\\1@allow.{host};rule={rule}!", "service": "sip+E2U", "no_opinion": "nxdomain"}},
+ "clients": [{"network": "192.0.2.0/24", "profile": "cisco", "name": "edge-1"}],
  "lists": {"bad": {"entries": ["+1900*", "+12105550100-+12105550199"]}},
  "schedules": {"office": {"zone": "America/Chicago", "days": ["mon", "tue"], "from": "08:00", "to": "18:00"}},
  "rules": [{"id": 12, "name": "premium", "mode": "enforce", "direction": "any", "sources": [], "destinations": ["+19005550100", "list:bad"],
@@ -107,6 +109,37 @@ fn a_fault_names_its_field() {
         ("/answers/host", json!("a b"), "answers.host"),
         ("/answers/service", json!("sip"), "answers.service"),
         (
+            "/answers/no_opinion",
+            json!("servfail"),
+            "answers.no_opinion",
+        ),
+        (
+            "/profiles/cisco/allow",
+            json!(r"!^(.*)$!sip:\1@\1!"),
+            "profiles.cisco.allow",
+        ),
+        (
+            "/profiles/cisco/redirect",
+            json!("!^.*$!sip:{target}@redirect"),
+            "profiles.cisco.redirect",
+        ),
+        (
+            "/profiles/cisco/terminate",
+            json!(format!("!^.*$!sip:{}@{{host}}!", "a".repeat(120))),
+            "profiles.cisco.terminate",
+        ),
+        (
+            "/profiles/cisco/service",
+            json!("sip"),
+            "profiles.cisco.service",
+        ),
+        (
+            "/clients/0/network",
+            json!("192.0.2.1/24"),
+            "clients[0].network",
+        ),
+        ("/clients/0/profile", json!("oracle"), "clients[0].profile"),
+        (
             "/lists/bad/entries/1",
             json!("+1 900"),
             "lists.bad.entries[1]",
@@ -150,11 +183,32 @@ fn a_fault_names_its_field() {
         ),
     ] {
         let mut document: Value = serde_json::from_str(CONTRACT).unwrap();
-        *document.pointer_mut(pointer).unwrap() = value;
+        let (parent, key) = pointer.rsplit_once('/').unwrap();
+        match document.pointer_mut(parent).unwrap() {
+            Value::Array(items) => items[key.parse::<usize>().unwrap()] = value,
+            parent => parent[key] = value,
+        }
         let error = Snapshot::from_bytes(document.to_string().as_bytes()).unwrap_err();
         assert_eq!(error.field, field, "{error}");
         assert!(!error.to_string().contains('\n'));
     }
+}
+
+#[test]
+fn an_sbc_has_the_profile_of_its_network() {
+    let snapshot = Snapshot::from_bytes(CONTRACT.as_bytes()).unwrap();
+    let profile_of = |address: &str| snapshot.profile_of(address.parse().unwrap());
+    let profile = profile_of("192.0.2.7").unwrap();
+    assert_eq!(snapshot.profiles()[profile.index()].service(), "sip+E2U");
+    assert_eq!(
+        snapshot.profiles()[profile.index()].no_opinion(),
+        NoOpinion::NxDomain
+    );
+    assert_eq!(profile_of("192.0.3.7"), None);
+    let mut document: Value = serde_json::from_str(CONTRACT).unwrap();
+    document["clients"] = json!([document["clients"][0], document["clients"][0]]);
+    let error = Snapshot::from_bytes(document.to_string().as_bytes()).unwrap_err();
+    assert_eq!(error.field, "clients[1].network");
 }
 
 #[test]

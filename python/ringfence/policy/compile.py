@@ -16,17 +16,10 @@ from ringfence._native import Policy as CompiledPolicy
 from ringfence._native import PolicyError
 from ringfence.errors import InvalidInputError
 from ringfence.numbering.dial_plan import DialPlan, Site, dial_plan_of
-from ringfence.policy.rules import Policy, Rule
+from ringfence.policy.profiles import BUILT_IN, DEFAULT
+from ringfence.policy.rules import Answers, Policy, Rule
 
 FORMAT = 1
-# The safe common subset of what SBCs understand: one NAPTR, no greedy groups, under 512 bytes.
-DEFAULT_ANSWERS = {
-    "allow": r"!^(.*)$!sip:\1@allow.{host}!",
-    "terminate": r"!^(.*)$!sip:\1@terminate.{host}!",
-    "redirect": "!^.*$!sip:{target}@redirect.{host}!",
-    "service": "E2U+sip",
-    "host": None,
-}
 
 
 def build_document(policy: Policy, site: Site, version: int, rule_ids: Mapping[str, int]) -> dict[str, Any]:
@@ -37,7 +30,9 @@ def build_document(policy: Policy, site: Site, version: int, rule_ids: Mapping[s
         "version": version,
         "site": _site(plan, site),
         "protected": sorted({*plan.emergency, *policy.protected}),
-        "answers": DEFAULT_ANSWERS | policy.answers.model_dump(exclude_none=True),
+        "answers": _profile(policy.answers),
+        "profiles": _profiles(policy),
+        "clients": [{"network": sbc.network, "profile": sbc.profile, "name": sbc.name} for sbc in policy.sbcs],
         "lists": {name: {"entries": list(numbers.entries)} for name, numbers in policy.lists.items()},
         "schedules": {name: schedule.model_dump(by_alias=True) for name, schedule in policy.schedules.items()},
         "rules": [_rule(rule, rule_ids[rule.name]) for rule in policy.rules],
@@ -75,6 +70,18 @@ def _site(plan: DialPlan, site: Site) -> dict[str, Any]:
         "extension_lengths": [],
         "own_ranges": list(site.own_ranges),
     }
+
+
+def _profiles(policy: Policy) -> dict[str, Any]:
+    """The policy's own profiles, and the built-in ones that its SBCs use; its own go before built-in ones."""
+    used = {sbc.profile for sbc in policy.sbcs} - policy.profiles.keys()
+    return {name: BUILT_IN[name].profile.as_document() for name in used} | {
+        name: _profile(answers) for name, answers in policy.profiles.items()
+    }
+
+
+def _profile(answers: Answers) -> dict[str, Any]:
+    return DEFAULT.as_document() | answers.model_dump(exclude_none=True)
 
 
 def _rule(rule: Rule, rule_id: int) -> dict[str, Any]:

@@ -7,6 +7,8 @@ rules:
     action: terminate
 lists:
   bad: ["+12105550100", "+12105550110-+12105550119"]
+sbcs:
+  - {name: edge-1, network: 192.0.2.1, profile: oracle}
 ```
 What is checked here is what needs no compiler: fields, words, references. Whether a pattern is one, the Rust
 compiler says (`compile`), which is the same that runs on the wire. Fields: docs/contracts.md 4.
@@ -14,6 +16,7 @@ compiler says (`compile`), which is the same that runs on the wire. Fields: docs
 
 from __future__ import annotations
 
+from ipaddress import ip_network
 from typing import Annotated, Any, Literal
 from zoneinfo import ZoneInfo, ZoneInfoNotFoundError
 
@@ -30,11 +33,14 @@ from pydantic import (
 
 from ringfence.errors import InvalidInputError
 from ringfence.policy.faults import describe_fault
+from ringfence.policy.profiles import BUILT_IN, NoOpinion
 from ringfence.policy.yaml_reader import read_yaml, write_yaml
 
 MAX_RULES = 10_000
 MAX_MATCHERS = 100_000  # of one rule; more belongs into a list
 MAX_LIST_ENTRIES = 5_000_000
+MAX_PROFILES = 1_000
+MAX_SBCS = 10_000
 SHOWN_FAULTS = 3
 
 
@@ -96,13 +102,30 @@ class NumberList(_Part):
 
 
 class Answers(_Part):
-    """How each action is written to the SBC; unset ones take the safe common form."""
+    """How each action is written to the SBC; unset ones take the safe common form. Also one of `profiles`."""
 
     allow: str | None = Field(None, max_length=255)
     terminate: str | None = Field(None, max_length=255)
     redirect: str | None = Field(None, max_length=255)
     service: str | None = Field(None, max_length=64)
     host: str | None = Field(None, max_length=253)
+    no_opinion: NoOpinion | None = None
+
+
+class Sbc(_Part):
+    """An SBC that asks from `network`, and the profile that it is answered by: one of `profiles` or a built-in one."""
+
+    name: Name
+    network: str
+    profile: Name
+
+    @field_validator("network")
+    @classmethod
+    def _is_network(cls, value: str) -> str:
+        try:
+            return str(ip_network(value))
+        except ValueError as error:
+            raise ValueError(f"{error}; expected such as 192.0.2.1 or 192.0.2.0/24") from None
 
 
 class Rule(_Part):
@@ -139,6 +162,24 @@ class Policy(_Part):
         Annotated[str, BeforeValidator(_as_text), StringConstraints(pattern=r"^\+?[0-9]{2,15}$")], ...
     ] = ()
     answers: Answers = Answers()
+    profiles: dict[Name, Answers] = Field(default_factory=dict, max_length=MAX_PROFILES)
+    sbcs: tuple[Sbc, ...] = Field((), max_length=MAX_SBCS)
+
+    @model_validator(mode="after")
+    def _sbcs(self) -> Policy:
+        names: set[str] = set()
+        networks: set[str] = set()
+        for sbc in self.sbcs:
+            if sbc.name in names:
+                raise ValueError(f"SBC {sbc.name!r}: name: is taken by an earlier SBC; names are unique")
+            if sbc.network in networks:
+                raise ValueError(f"SBC {sbc.name!r}: network: {sbc.network} is taken by an earlier SBC")
+            if sbc.profile not in self.profiles and sbc.profile not in BUILT_IN:
+                known = ", ".join(sorted({*BUILT_IN, *self.profiles}))
+                raise ValueError(f"SBC {sbc.name!r}: profile: {sbc.profile!r} is none of {known}")
+            names.add(sbc.name)
+            networks.add(sbc.network)
+        return self
 
     @model_validator(mode="after")
     def _references(self) -> Policy:

@@ -1,10 +1,10 @@
 //! Verdict → octets (reference of each choice: RFC numbers at the writers in `wire::response`).
-use ringfence_policy::{Action, Values};
+use ringfence_policy::{Action, Answers, NoOpinion, Values};
 
 use super::decide::Verdict;
-use super::identify::{Place, Subject};
+use super::identify::Subject;
 use super::parse::Query;
-use crate::installed::{Installed, Service};
+use crate::installed::Wording;
 use crate::wire::header::Rcode;
 use crate::wire::question::qtype;
 use crate::wire::response::Response;
@@ -21,8 +21,7 @@ pub(crate) fn answer(
     query: &Query<'_>,
     subject: &Subject<'_>,
     verdict: &Verdict,
-    service: &Service,
-    policy: Option<&Installed>,
+    wording: Wording<'_>,
     limit: usize,
     out: &mut [u8],
 ) -> Answered {
@@ -54,21 +53,25 @@ pub(crate) fn answer(
         }
         Subject::Health(place) => {
             response.set_authoritative();
-            put_action(&mut response, *place, b"health", verdict, service, policy);
+            let answers = wording.in_zone(place.zone);
+            put_action(&mut response, answers, Action::Allow, b"health", verdict);
         }
         Subject::Number(asked) => {
             response.set_authoritative();
-            if verdict.decision.action == Action::None {
-                response.no_data(asked.place.apex_at, serial);
-            } else {
-                put_action(
-                    &mut response,
-                    asked.place,
-                    asked.destination.as_bytes(),
-                    verdict,
-                    service,
-                    policy,
-                );
+            let answers = wording.in_zone(asked.place.zone);
+            let digits = asked.destination.as_bytes();
+            match (verdict.decision.action, answers.no_opinion()) {
+                (Action::None, NoOpinion::Allow) => {
+                    put_action(&mut response, answers, Action::Allow, digits, verdict);
+                }
+                (Action::None, no_opinion) => {
+                    // NXDOMAIN and NODATA differ in the RCODE only (RFC 2308, 2).
+                    response.no_data(asked.place.apex_at, serial);
+                    if no_opinion == NoOpinion::NxDomain {
+                        rcode = Rcode::NxDomain;
+                    }
+                }
+                (action, _) => put_action(&mut response, answers, action, digits, verdict),
             }
         }
     }
@@ -82,16 +85,12 @@ pub(crate) fn answer(
 
 fn put_action(
     response: &mut Response<'_>,
-    place: Place,
+    answers: &Answers,
+    action: Action,
     destination: &[u8],
     verdict: &Verdict,
-    service: &Service,
-    policy: Option<&Installed>,
 ) {
-    let answers = policy.map_or(&service.zones[place.zone].answers, |policy| {
-        &policy.answers[place.zone]
-    });
-    let Some(template) = answers.template(verdict.decision.action) else {
+    let Some(template) = answers.template(action) else {
         return;
     };
     let values = Values {
@@ -99,6 +98,7 @@ fn put_action(
         destination: verdict.destination.number,
         destination_digits: destination,
         source: verdict.source.number,
+        rule_id: verdict.decision.rule_id,
     };
     response.naptr(answers.service().as_bytes(), |room| {
         template.write(&values, room)

@@ -18,7 +18,7 @@ use std::sync::Arc;
 use std::time::Instant;
 
 use crate::counters::{Counter, Counters};
-use crate::installed::{Installed, Service};
+use crate::installed::{Installed, Service, Wording};
 use crate::sink::EventSink;
 use crate::wire::response::{self, ANSWER_MAX};
 
@@ -86,14 +86,14 @@ impl<S: EventSink> Pipeline<S> {
             Transport::Udp => response::udp_limit(query.edns.as_ref()),
             Transport::Tcp => ANSWER_MAX,
         };
+        let profile = policy.and_then(|policy| policy.snapshot.profile_of(peer.ip()));
         let subject = identify::identify(&query, &self.service, &self.counters);
         let verdict = decide::decide(&subject, &self.service, policy, received.time_us);
         let answered = answer::answer(
             &query,
             &subject,
             &verdict,
-            &self.service,
-            policy,
+            Wording::new(&self.service, policy, profile),
             limit,
             out,
         );

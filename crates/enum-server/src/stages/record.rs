@@ -31,6 +31,7 @@ pub(crate) fn count(
     counters.add(match answered.rcode {
         Rcode::NoError => Counter::Rcode0,
         Rcode::FormErr => Counter::Rcode1,
+        Rcode::NxDomain => Counter::Rcode3,
         Rcode::NotImp => Counter::Rcode4,
         Rcode::Refused => Counter::Rcode5,
         Rcode::BadVers => Counter::Rcode16,

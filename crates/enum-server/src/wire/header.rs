@@ -11,6 +11,8 @@ pub enum Rcode {
     NoError = 0,
     /// The query breaks the format.
     FormErr = 1,
+    /// There is no such name.
+    NxDomain = 3,
     /// The kind of query is not offered.
     NotImp = 4,
     /// Not for this server.
