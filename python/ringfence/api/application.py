@@ -6,8 +6,11 @@ from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from importlib import import_module
 
-from fastapi import APIRouter, FastAPI
+from fastapi import APIRouter, FastAPI, Request
+from fastapi.exceptions import HTTPException
 from fastapi.routing import APIRoute
+from starlette.responses import Response
+from starlette.routing import Match
 
 from ringfence import __version__
 from ringfence.api.errors import add_handlers
@@ -34,6 +37,7 @@ RESOURCES = (
 )
 # Outside /api/v1, where monitoring looks for them.
 ROOT_RESOURCES = ("health",)
+_METHODS = ["GET", "HEAD", "POST", "PUT", "PATCH", "DELETE", "OPTIONS"]
 
 
 def build_application(process: MediationProcess) -> FastAPI:
@@ -60,7 +64,19 @@ def build_application(process: MediationProcess) -> FastAPI:
         app.include_router(_router(resource), prefix=PREFIX)
     for resource in ROOT_RESOURCES:
         app.include_router(_router(resource))
+    _refuse_the_rest(app)
     return app
+
+
+def _refuse_the_rest(app: FastAPI) -> None:
+    """Under /api nothing but the API answers: a program that errs gets the one form of refusal, not a page."""
+    routes = list(app.routes)
+
+    async def refuse(request: Request) -> Response:
+        known = any(route.matches(request.scope)[0] is Match.PARTIAL for route in routes)
+        raise HTTPException(405 if known else 404)
+
+    app.add_route("/api/{rest:path}", refuse, methods=_METHODS, include_in_schema=False)
 
 
 def _document_roles(router: APIRouter) -> None:

@@ -16,7 +16,6 @@ from ringfence.errors import InvalidInputError
 
 # Longer international prefixes exist only as carrier overrides for single calls (Australia's 1411…0011).
 _LONGEST_PREFIX = 5
-_LONGEST_EMERGENCY = 6
 # GSM and every mobile network take 112 wherever they are (3GPP TS 22.101 section 10.1).
 _EMERGENCY_EVERYWHERE = ("112",)
 # Life lines that the law puts beside the emergency number but libphonenumber does not list (47 CFR 52.200).
@@ -67,31 +66,35 @@ def dial_plan_of(country: str) -> DialPlan:
 def _international_prefixes(metadata: PhoneMetadata) -> tuple[str, ...]:
     # "8~10" says: wait for a second dial tone after the 8. On the wire there is none.
     pattern = metadata.international_prefix or ""
-    written_out = set(_numbers_of(pattern, range(1, _LONGEST_PREFIX + 1)))
+    written_out = set(_numbers_of(pattern, tuple(range(1, _LONGEST_PREFIX + 1))))
     preferred = _digits(metadata.preferred_international_prefix)
     return tuple(sorted(written_out | ({preferred} - {""})))
 
 
 def _emergency_numbers(country: str) -> tuple[str, ...]:
+    numbers: set[str] = set()
     metadata = PhoneMetadata.short_metadata_for_region(country)
-    pattern = metadata.emergency.national_number_pattern if metadata and metadata.emergency else None
-    numbers = set(_numbers_of(pattern or "", range(2, _LONGEST_EMERGENCY + 1)))
+    if metadata is not None and metadata.general_desc is not None and metadata.emergency is not None:
+        # Without its own lengths a description has those of the country's short numbers.
+        lengths = metadata.emergency.possible_length or metadata.general_desc.possible_length
+        numbers.update(_numbers_of(metadata.emergency.national_number_pattern or "", tuple(lengths)))
     return tuple(sorted(numbers.union(_EMERGENCY_EVERYWHERE, _LIFE_LINES.get(country, ()))))
 
 
-def _numbers_of(pattern: str, lengths: range) -> list[str]:
+@cache
+def _numbers_of(pattern: str, lengths: tuple[int, ...]) -> tuple[str, ...]:
     """Every string of digits of these lengths that the whole pattern matches."""
     if not pattern:
-        return []
+        return ()
     if pattern.isdigit():
-        return [pattern]
+        return (pattern,)
     compiled = re.compile(pattern)
-    return [
+    return tuple(
         digits
         for length in lengths
         for digits in (f"{value:0{length}d}" for value in range(10**length))
         if compiled.fullmatch(digits)
-    ]
+    )
 
 
 def _digits(text: str | None) -> str:
