@@ -28,6 +28,8 @@ class EnumServer:
     def policy_version(self) -> int: ...
     def counters(self) -> str:
         """JSON object of counters by name (docs/contracts.md 5)."""
+    def notices(self) -> str:
+        """JSON list of what a person should know since the last call (docs/contracts.md 5)."""
     def journal(self) -> Journal: ...
     def stop(self) -> None:
         """Close the sockets at once, then flush the journal. Idempotent."""

@@ -9,7 +9,7 @@ from __future__ import annotations
 import os
 import tomllib
 from collections.abc import Mapping
-from ipaddress import ip_address
+from ipaddress import ip_address, ip_network
 from pathlib import Path
 from typing import Annotated, Any, Literal
 
@@ -71,7 +71,26 @@ class EnumSettings(_Section):
     workers: int = Field(1, ge=1, le=256, description="data-plane threads, each with its own socket")
     source_option_codes: tuple[int, ...] = Field((4, 65001), description="EDNS0 options that may carry the source URI")
     fail_mode: Literal["allow", "none", "terminate"] = Field("allow", description="answer while no policy was ever had")
+    allow_from: tuple[str, ...] = Field(
+        (), description="SBC addresses and networks that are answered, beside loopback; others are dropped silently"
+    )
+    client_limit_qps: int = Field(
+        0, ge=0, le=10_000_000, description="most queries a second of a client that is no SBC; 0: no limit"
+    )
+    cookie_secret: str | None = Field(
+        None, pattern=r"^[0-9a-fA-F]{32}$", description="32 hex digits for DNS cookies; random at each start without"
+    )
+    receive_buffer_bytes: int = Field(
+        4 << 20, ge=64 << 10, le=512 << 20, description="receive buffer asked for each socket (net.core.rmem_max)"
+    )
     journal: JournalSettings = JournalSettings()
+
+    @field_validator("allow_from")
+    @classmethod
+    def _networks(cls, value: tuple[str, ...]) -> tuple[str, ...]:
+        for text in value:
+            ip_network(text)
+        return value
 
 
 class EdgeSettings(_Section):

@@ -28,11 +28,16 @@ class Server:
     def address(self) -> tuple[str, int]:
         """Its first address."""
         host, _, port = self.native.addresses[0].rpartition(":")
-        return host.strip("[]"), int(port)
+        return "127.0.0.1" if host == "0.0.0.0" else host.strip("[]"), int(port)
 
     def counter(self, name: str) -> int:
         """One of its counters."""
         return int(json.loads(self.native.counters())[name])
+
+    def notices(self) -> list[dict[str, Any]]:
+        """Its notices, which are then gone."""
+        found: list[dict[str, Any]] = json.loads(self.native.notices())
+        return found
 
     def exchange(
         self, wire: bytes, client: str = "127.0.0.1", to: str | None = None, timeout_s: float = TIMEOUT_S

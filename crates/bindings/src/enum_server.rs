@@ -59,6 +59,11 @@ impl EnumServer {
         serde_json::to_string(&counters).map_err(|error| PyRuntimeError::new_err(error.to_string()))
     }
 
+    fn notices(&self) -> PyResult<String> {
+        serde_json::to_string(&self.server.notices())
+            .map_err(|error| PyRuntimeError::new_err(error.to_string()))
+    }
+
     fn journal(&self) -> PyResult<PyJournal> {
         let journal = self.server.journal();
         let journal =

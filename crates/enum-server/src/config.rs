@@ -3,7 +3,7 @@ use std::net::SocketAddr;
 use std::path::PathBuf;
 use std::time::Duration;
 
-use ringfence_policy::Action;
+use ringfence_policy::{Action, Network};
 use serde::Deserialize;
 
 use crate::wire::name;
@@ -12,6 +12,11 @@ use crate::wire::name;
 const WORKERS_MAX: u16 = 256;
 /// What `{host}` may have before it in a regexp limits an apex.
 const APEX_MAX: usize = 128;
+
+/// Octets of `cookie_secret`.
+const COOKIE_SECRET: usize = 16;
+/// Receive buffers that make sense; the largest is what Linux can count.
+const RECEIVE_BUFFER: std::ops::RangeInclusive<usize> = 64 << 10..=512 << 20;
 
 /// As configured.
 #[derive(Debug, Clone, Deserialize)]
@@ -30,6 +35,18 @@ pub struct Config {
     /// Answer while there is no policy.
     #[serde(default)]
     pub fail_mode: FailMode,
+    /// Addresses and networks that are answered, beside loopback. A single address is an SBC's and never limited.
+    #[serde(default)]
+    pub allow_from: Vec<String>,
+    /// Queries a second that a client which is no SBC may ask; 0: as many as it likes.
+    #[serde(default)]
+    pub client_limit_qps: u32,
+    /// What DNS cookies are made with, 32 hexadecimal digits; without it, random at each start.
+    #[serde(default)]
+    pub cookie_secret: Option<String>,
+    /// Receive buffer asked for each socket: a burst waits in it.
+    #[serde(default = "default_receive_buffer")]
+    pub receive_buffer_bytes: usize,
     /// The journal of events; without one none are kept.
     #[serde(default)]
     pub journal: Option<JournalConfig>,
@@ -98,6 +115,11 @@ fn one() -> u16 {
     1
 }
 
+/// A burst of some ten thousand queries.
+fn default_receive_buffer() -> usize {
+    4 << 20
+}
+
 fn default_option_codes() -> Vec<u16> {
     vec![4, 65_001]
 }
@@ -123,7 +145,48 @@ impl Config {
                 ));
             }
         }
-        Ok(config)
+        if !RECEIVE_BUFFER.contains(&config.receive_buffer_bytes) {
+            let (low, high) = RECEIVE_BUFFER.into_inner();
+            return Err(format!("receive_buffer_bytes: must be {low} to {high}"));
+        }
+        config.networks()?;
+        config.cookie_octets()?;
+        let beyond = config
+            .listen
+            .iter()
+            .find(|address| !address.ip().is_loopback());
+        match beyond {
+            Some(address) if config.allow_from.is_empty() => Err(format!(
+                "allow_from: must name the SBCs' addresses, such as [\"192.0.2.1\"], because listen goes beyond loopback ({address})"
+            )),
+            _ => Ok(config),
+        }
+    }
+
+    /// `allow_from`, read.
+    pub fn networks(&self) -> Result<Vec<Network>, String> {
+        let read = |(index, text): (usize, &String)| {
+            text.parse()
+                .map_err(|problem| format!("allow_from[{index}]: {problem}"))
+        };
+        self.allow_from.iter().enumerate().map(read).collect()
+    }
+
+    /// `cookie_secret`, read.
+    pub fn cookie_octets(&self) -> Result<Option<[u8; COOKIE_SECRET]>, String> {
+        let Some(text) = &self.cookie_secret else {
+            return Ok(None);
+        };
+        let problem = || "cookie_secret: must be 32 hexadecimal digits".to_owned();
+        if text.len() != 2 * COOKIE_SECRET || !text.bytes().all(|c| c.is_ascii_hexdigit()) {
+            return Err(problem());
+        }
+        let mut octets = [0; COOKIE_SECRET];
+        for (index, octet) in octets.iter_mut().enumerate() {
+            let pair = text.get(2 * index..2 * index + 2).ok_or_else(problem)?;
+            *octet = u8::from_str_radix(pair, 16).map_err(|_| problem())?;
+        }
+        Ok(Some(octets))
     }
 }
 
@@ -156,6 +219,22 @@ mod tests {
                 r#"{"listen": ["127.0.0.1:0"], "apex": ["a"], "fail_mode": "deny"}"#,
                 "configuration",
             ),
+            (
+                r#"{"listen": ["127.0.0.1:0", "0.0.0.0:53"], "apex": ["a"]}"#,
+                "allow_from",
+            ),
+            (
+                r#"{"listen": ["0.0.0.0:53"], "apex": ["a"], "allow_from": ["192.0.2.1", "192.0.2.1/24"]}"#,
+                "allow_from[1]",
+            ),
+            (
+                r#"{"listen": ["127.0.0.1:0"], "apex": ["a"], "cookie_secret": "00+1223344556677889900aabbccddeef"}"#,
+                "cookie_secret",
+            ),
+            (
+                r#"{"listen": ["127.0.0.1:0"], "apex": ["a"], "receive_buffer_bytes": 1}"#,
+                "receive_buffer_bytes",
+            ),
         ] {
             assert!(
                 Config::parse(json)
@@ -167,5 +246,7 @@ mod tests {
         assert!(
             Config::parse(r#"{"listen": ["[::1]:0"], "apex": ["a"], "fail_mode": "none"}"#).is_ok()
         );
+        let beyond = r#"{"listen": ["[::]:53"], "apex": ["a"], "allow_from": ["192.0.2.0/24"]}"#;
+        assert!(Config::parse(beyond).is_ok());
     }
 }

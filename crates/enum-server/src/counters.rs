@@ -10,6 +10,8 @@ pub enum Counter {
     Answers,
     DroppedNotQuery,
     DroppedMalformed,
+    DroppedAcl,
+    DroppedLimit,
     SendFailed,
     Truncated,
     Rcode0,
@@ -25,15 +27,19 @@ pub enum Counter {
     Redirect,
     HealthChecks,
     OptionsUnknown,
+    CookiesValid,
+    CookiesInvalid,
     TcpConnections,
     TcpRefused,
 }
 
-const NAMES: [&str; 21] = [
+const NAMES: [&str; 25] = [
     "queries",
     "answers",
     "dropped_not_query",
     "dropped_malformed",
+    "dropped_acl",
+    "dropped_limit",
     "send_failed",
     "truncated",
     "rcode_0",
@@ -49,6 +55,8 @@ const NAMES: [&str; 21] = [
     "redirect",
     "health_checks",
     "options_unknown",
+    "cookies_valid",
+    "cookies_invalid",
     "tcp_connections",
     "tcp_refused",
 ];

@@ -1,8 +1,13 @@
 //! What the workers answer from: zones, and the policy with its answers written for each zone.
+use std::sync::Arc;
+
 use ringfence_numbers::DialPlan;
 use ringfence_policy::{Action, Answers, PolicyError, ProfileId, RateCounters, Snapshot};
 
 use crate::Config;
+use crate::access::Access;
+use crate::notices::Notices;
+use crate::wire::cookie::CookieSecret;
 use crate::wire::name;
 
 /// What stays the same while the server runs.
@@ -18,6 +23,10 @@ pub struct Service {
     pub plan_without_policy: DialPlan,
     /// Rate conditions count on over a change of policy.
     pub rates: RateCounters,
+    /// What a person should know.
+    pub notices: Arc<Notices>,
+    pub(crate) access: Access,
+    pub(crate) cookies: CookieSecret,
 }
 
 /// One zone.
@@ -83,11 +92,13 @@ impl<'a> Wording<'a> {
 }
 
 impl Service {
-    /// From a checked configuration.
-    pub fn new(config: &Config) -> Result<Self, PolicyError> {
+    /// From a checked configuration; an error names the field.
+    pub fn new(config: &Config) -> Result<Self, String> {
         let zone = |apex: &String| {
             let apex = apex.trim_end_matches('.').to_ascii_lowercase();
-            let answers = Answers::default().for_host(&apex)?;
+            let answers = Answers::default()
+                .for_host(&apex)
+                .map_err(|error| error.to_string())?;
             Ok(Zone {
                 wire: name::from_text(&apex).unwrap_or_default(),
                 answers,
@@ -99,11 +110,17 @@ impl Service {
                 .apex
                 .iter()
                 .map(zone)
-                .collect::<Result<_, PolicyError>>()?,
+                .collect::<Result<_, String>>()?,
             source_option_codes: config.source_option_codes.clone(),
             fail_action: config.fail_mode.action(),
             plan_without_policy: DialPlan::default(),
             rates: RateCounters::default(),
+            notices: Arc::default(),
+            access: Access::new(&config.networks()?, config.client_limit_qps),
+            cookies: CookieSecret::new(match config.cookie_octets()? {
+                Some(secret) => secret,
+                None => random_secret()?,
+            }),
         })
     }
 
@@ -117,6 +134,12 @@ impl Service {
             .collect::<Result<_, _>>()?;
         Ok(Installed { snapshot, answers })
     }
+}
+
+fn random_secret() -> Result<[u8; 16], String> {
+    let mut secret = [0; 16];
+    getrandom::fill(&mut secret).map_err(|error| format!("cookie_secret: {error}"))?;
+    Ok(secret)
 }
 
 impl ZoneAnswers {

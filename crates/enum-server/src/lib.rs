@@ -9,9 +9,11 @@
 //! ```
 #![cfg_attr(test, allow(clippy::unwrap_used, clippy::expect_used, clippy::panic))]
 
+mod access;
 mod config;
 mod counters;
 mod installed;
+mod notices;
 mod server;
 mod sink;
 mod stages;
@@ -21,6 +23,7 @@ pub mod wire;
 pub use config::{Config, FailMode, JournalConfig};
 pub use counters::{Counter, Counters};
 pub use installed::{Installed, Service, Zone};
+pub use notices::{Notice, Notices};
 pub use server::{Server, StartError};
 pub use sink::{EventSink, NoJournal};
 pub use stages::{Pipeline, Received, Transport};

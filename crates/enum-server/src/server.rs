@@ -15,6 +15,7 @@ use thiserror::Error;
 use crate::Config;
 use crate::counters::Counters;
 use crate::installed::{Installed, Service};
+use crate::notices::Notice;
 use crate::sink::{EventSink, NoJournal};
 use crate::stages::Pipeline;
 use crate::transport::{tcp, udp};
@@ -39,12 +40,6 @@ pub enum StartError {
     /// A thread does not start.
     #[error("threads: {0}")]
     Thread(io::Error),
-}
-
-impl From<PolicyError> for StartError {
-    fn from(error: PolicyError) -> Self {
-        Self::Configuration(error.to_string())
-    }
 }
 
 /// A running ENUM server. Dropping it stops it.
@@ -76,11 +71,14 @@ struct Worker {
 impl Server {
     /// Binds, opens the journal and starts to answer.
     pub fn start(config: &Config) -> Result<Self, StartError> {
-        let service = Arc::new(Service::new(config)?);
+        let service = Arc::new(Service::new(config).map_err(StartError::Configuration)?);
         let (mut sockets, mut listeners, mut addresses) = (Vec::new(), Vec::new(), Vec::new());
         for &address in &config.listen {
             let listen = |error| StartError::Listen { address, error };
-            let (bound, listener) = bind(address, usize::from(config.workers)).map_err(listen)?;
+            let (bound, listener) = bind(address, config).map_err(listen)?;
+            if let Some(notice) = buffer_notice(&bound, config.receive_buffer_bytes) {
+                service.notices.add(notice);
+            }
             addresses.push(listener.local_addr().map_err(listen)?);
             sockets.extend(bound.into_iter().map(Arc::new));
             listeners.push(listener);
@@ -172,6 +170,12 @@ impl Server {
         Counters::sum(self.counters.iter().map(Arc::as_ref))
     }
 
+    /// What a person should know since the last call.
+    #[must_use]
+    pub fn notices(&self) -> Vec<Notice> {
+        self.service.notices.take()
+    }
+
     /// The journal of events.
     #[must_use]
     pub fn journal(&self) -> Option<&Arc<Journal>> {
@@ -239,16 +243,31 @@ fn retire(policy: Option<Arc<Installed>>) {
     }
 }
 
+/// Whether the system gave the sockets of one address less than asked for.
+fn buffer_notice(sockets: &[UdpSocket], asked: usize) -> Option<Notice> {
+    let socket = sockets.first()?;
+    let granted = udp::receive_buffer(socket);
+    (granted < asked).then(|| Notice::ReceiveBuffer {
+        address: socket
+            .local_addr()
+            .map_or_else(|_| String::new(), |address| address.to_string()),
+        asked,
+        granted,
+        setting: "net.core.rmem_max",
+    })
+}
+
 /// UDP sockets and the TCP listener of one address, on one port.
 fn bind(
     address: SocketAddr,
-    workers: usize,
+    config: &Config,
 ) -> io::Result<(Vec<UdpSocket>, std::net::TcpListener)> {
     const TRIES: usize = 16;
     let mut last = None;
     // With port 0 the system picks a port that is free for UDP; it may not be for TCP.
     for _ in 0..if address.port() == 0 { TRIES } else { 1 } {
-        let sockets = udp::bind(address, workers)?;
+        let workers = usize::from(config.workers);
+        let sockets = udp::bind(address, workers, config.receive_buffer_bytes)?;
         let Some(first) = sockets.first() else {
             continue;
         };

@@ -97,6 +97,10 @@ def server_configuration(settings: Settings) -> dict[str, Any]:
         "workers": enum_settings.workers,
         "source_option_codes": enum_settings.source_option_codes,
         "fail_mode": enum_settings.fail_mode,
+        "allow_from": enum_settings.allow_from,
+        "client_limit_qps": enum_settings.client_limit_qps,
+        "cookie_secret": enum_settings.cookie_secret,
+        "receive_buffer_bytes": enum_settings.receive_buffer_bytes,
         "journal": {
             "folder": str(settings.data / "enum" / "journal"),
             "segment_bytes": journal.segment_bytes,

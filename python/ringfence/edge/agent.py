@@ -6,6 +6,7 @@ A part that fails unexpectedly is logged and started again; the data plane does 
 from __future__ import annotations
 
 import asyncio
+import json
 from collections.abc import Awaitable, Callable, Coroutine
 from typing import Any
 
@@ -81,6 +82,8 @@ class Agent:
         while True:
             for notice in self._journal.take_notices():
                 log.warning("journal.notice", notice=notice)
+            for fields in json.loads(self._server.notices()):
+                log.warning(f"enum.{fields.pop('notice')}", **fields)
             await asyncio.sleep(_NOTICES_S)
 
     def _wrong(self) -> str | None:

@@ -5,6 +5,7 @@ use super::decide::Verdict;
 use super::identify::Subject;
 use super::parse::Query;
 use crate::installed::Wording;
+use crate::wire::cookie::COOKIE;
 use crate::wire::header::Rcode;
 use crate::wire::question::qtype;
 use crate::wire::response::Response;
@@ -22,10 +23,14 @@ pub(crate) fn answer(
     subject: &Subject<'_>,
     verdict: &Verdict,
     wording: Wording<'_>,
+    cookie: Option<[u8; COOKIE]>,
     limit: usize,
     out: &mut [u8],
 ) -> Answered {
     let mut response = Response::new(out, query.question.as_ref(), limit);
+    if let Some(cookie) = cookie {
+        response.set_cookie(cookie);
+    }
     let serial = verdict.policy_version.max(1);
     let qtype = query.question.map_or(0, |question| question.qtype);
     let mut rcode = Rcode::NoError;

@@ -7,16 +7,14 @@
 //! health.<apex>                                             is the server there?
 //! ```
 use super::parse::Query;
-use crate::counters::{Counter, Counters};
 use crate::installed::Service;
+use crate::wire::cookie::OPTION_COOKIE;
 use crate::wire::header::Rcode;
 use crate::wire::question::{CLASS_IN, qtype};
 use crate::wire::source_option::{SourceOrigin, source_uri};
 
 /// Most digits kept of a number in a query name.
 const DIGITS_MAX: usize = 32;
-/// DNS cookies (RFC 7873): known, and not used.
-const OPTION_COOKIE: u16 = 10;
 
 /// What is asked about.
 #[derive(Debug)]
@@ -118,16 +116,16 @@ impl Subject<'_> {
     }
 }
 
-/// Finds out what is asked about.
+/// Finds out what is asked about; `unknown` gets code and data of each option that nothing is known of.
 pub(crate) fn identify<'a>(
     query: &Query<'a>,
     service: &Service,
-    counters: &Counters,
+    unknown: &mut impl FnMut(u16, &[u8]),
 ) -> Subject<'a> {
     let (Rcode::NoError, Some(question)) = (query.fault, query.question) else {
         return Subject::Fault(query.fault);
     };
-    let option = source_option(query, service, counters);
+    let option = source_option(query, service, unknown);
     if question.qclass != CLASS_IN {
         return Subject::Refused(crate::wire::response::NOT_AUTHORITATIVE);
     }
@@ -164,11 +162,11 @@ pub(crate) fn identify<'a>(
     })
 }
 
-/// The first option that holds a URI; the rest is counted and otherwise left alone (RFC 6891, 6.1.2).
+/// The first option that holds a URI; the rest is told of and otherwise left alone (RFC 6891, 6.1.2).
 fn source_option<'a>(
     query: &Query<'a>,
     service: &Service,
-    counters: &Counters,
+    unknown: &mut impl FnMut(u16, &[u8]),
 ) -> Option<(&'a [u8], SourceOrigin)> {
     let mut found = None;
     for (code, data) in query.edns?.options() {
@@ -180,7 +178,7 @@ fn source_option<'a>(
         match uri {
             Some(_) => found = found.or(uri),
             None if code == OPTION_COOKIE => {}
-            None => counters.add(Counter::OptionsUnknown),
+            None => unknown(code, data),
         }
     }
     found

@@ -13,13 +13,17 @@ mod record;
 #[cfg(test)]
 mod tests;
 
-use std::net::SocketAddr;
+use std::net::{IpAddr, SocketAddr};
 use std::sync::Arc;
 use std::time::Instant;
 
+use self::parse::Query;
+use crate::access::Admission;
 use crate::counters::{Counter, Counters};
 use crate::installed::{Installed, Service, Wording};
+use crate::notices::OptionWatch;
 use crate::sink::EventSink;
+use crate::wire::cookie::{COOKIE, CookieState};
 use crate::wire::response::{self, ANSWER_MAX};
 
 /// How a query came.
@@ -47,12 +51,15 @@ pub struct Pipeline<S> {
     service: Arc<Service>,
     counters: Arc<Counters>,
     sink: S,
+    options: OptionWatch,
 }
 
 impl<S: EventSink> Pipeline<S> {
     /// A pipeline for one thread.
     pub fn new(service: Arc<Service>, counters: Arc<Counters>, sink: S) -> Self {
+        let options = OptionWatch::new(Arc::clone(&service.notices));
         Self {
+            options,
             service,
             counters,
             sink,
@@ -62,6 +69,11 @@ impl<S: EventSink> Pipeline<S> {
     /// The thread's counters.
     pub fn counters(&self) -> &Counters {
         &self.counters
+    }
+
+    /// Whether this client is answered at all.
+    pub fn lets_in(&self, peer: IpAddr) -> bool {
+        self.service.access.admission(peer) != Admission::Refused
     }
 
     /// Answers one message into `out`; gives the answer's length, 0 for no answer.
@@ -74,6 +86,24 @@ impl<S: EventSink> Pipeline<S> {
         policy: Option<&Installed>,
         out: &mut [u8; ANSWER_MAX],
     ) -> usize {
+        let client = peer.ip();
+        let admission = self.service.access.admission(client);
+        if admission == Admission::Refused {
+            self.counters.add(Counter::DroppedAcl);
+            return 0;
+        }
+        let profile = policy.and_then(|policy| policy.snapshot.profile_of(client));
+        // Who has a profile is an SBC.
+        let may_be_limited = admission == Admission::Limited && profile.is_none();
+        if may_be_limited
+            && !self
+                .service
+                .access
+                .is_within_limit(client, received.time_us)
+        {
+            self.counters.add(Counter::DroppedLimit);
+            return 0;
+        }
         let query = match parse::parse(packet) {
             Ok(query) => query,
             Err(dropped) => {
@@ -86,14 +116,18 @@ impl<S: EventSink> Pipeline<S> {
             Transport::Udp => response::udp_limit(query.edns.as_ref()),
             Transport::Tcp => ANSWER_MAX,
         };
-        let profile = policy.and_then(|policy| policy.snapshot.profile_of(peer.ip()));
-        let subject = identify::identify(&query, &self.service, &self.counters);
+        let (counters, options) = (&self.counters, &mut self.options);
+        let subject = identify::identify(&query, &self.service, &mut |code, data: &[u8]| {
+            counters.add(Counter::OptionsUnknown);
+            options.saw(client, code, data);
+        });
         let verdict = decide::decide(&subject, &self.service, policy, received.time_us);
         let answered = answer::answer(
             &query,
             &subject,
             &verdict,
             Wording::new(&self.service, policy, profile),
+            self.cookie(&query, client, received),
             limit,
             out,
         );
@@ -115,6 +149,24 @@ impl<S: EventSink> Pipeline<S> {
             record::record(&mut self.sink, origin, number, &verdict, answered.rcode);
         }
         answered.length
+    }
+
+    /// The answer's cookie, if the query has one.
+    fn cookie(
+        &self,
+        query: &Query<'_>,
+        client: IpAddr,
+        received: Received,
+    ) -> Option<[u8; COOKIE]> {
+        let data = query.edns?.cookie?;
+        let now_s = (received.time_us / 1_000_000) as u32;
+        let (cookie, state) = self.service.cookies.answer(data, client, now_s);
+        match state {
+            CookieState::ClientOnly => {}
+            CookieState::Valid => self.counters.add(Counter::CookiesValid),
+            CookieState::Invalid => self.counters.add(Counter::CookiesInvalid),
+        }
+        Some(cookie)
     }
 
     /// Makes the events of the batch safe; before its answers are sent.

@@ -1,4 +1,5 @@
 //! The only sockets: UDP in batches, one thread a socket; TCP on one thread for all listeners.
+mod local_address;
 pub mod tcp;
 pub mod udp;
 

@@ -116,6 +116,10 @@ fn accept<S: EventSink>(
     pipeline: &Pipeline<S>,
 ) {
     while let Ok((stream, peer)) = listener.accept() {
+        if !pipeline.lets_in(peer.ip()) {
+            pipeline.counters().add(Counter::DroppedAcl);
+            continue;
+        }
         let of_peer = connections
             .iter()
             .filter(|connection| connection.peer.ip() == canonical(peer.ip()))

@@ -1,8 +1,10 @@
 //! UDP: a batch is received with one system call, decided, its events committed, and answered with one call.
 //!
+//! A socket bound to every address of the host answers from the address that was asked; see `local_address`.
 //! Each thread has its own socket on the same address (SO_REUSEPORT): the kernel spreads clients over them.
 use std::io::{self, IoSlice, IoSliceMut};
 use std::net::{SocketAddr, SocketAddrV4, SocketAddrV6, UdpSocket};
+use std::ops::Range;
 use std::os::fd::AsRawFd;
 use std::sync::atomic::{AtomicBool, Ordering::Relaxed};
 use std::time::Duration;
@@ -10,11 +12,12 @@ use std::time::Duration;
 use arc_swap::ArcSwapOption;
 use nix::errno::Errno;
 use nix::sys::socket::{
-    MsgFlags, MultiHeaders, SockaddrIn, SockaddrIn6, SockaddrLike, recvmmsg, sendmmsg, setsockopt,
-    sockopt,
+    ControlMessage, MsgFlags, MultiHeaders, SockaddrIn, SockaddrIn6, getsockopt, recvmmsg,
+    sendmmsg, setsockopt, sockopt,
 };
 use socket2::{Domain, Protocol, Socket, Type};
 
+use super::local_address::Family;
 use crate::counters::Counter;
 use crate::installed::Installed;
 use crate::sink::EventSink;
@@ -25,21 +28,27 @@ use crate::wire::response::ANSWER_MAX;
 const BATCH: usize = 64;
 /// Longest query read; a longer one is cut and then malformed.
 const QUERY_MAX: usize = 1500;
-/// Wanted socket buffers: a burst of some ten thousand queries.
-const SOCKET_BUFFER: usize = 4 << 20;
+/// Wanted send buffer: answers to some batches.
+const SEND_BUFFER: usize = 4 << 20;
 /// How long a thread sleeps before it looks whether it should stop, in case the wake-up was missed.
 const WAKE: Duration = Duration::from_millis(200);
 
-/// Binds `count` sockets to one address. Refuses one that another process answers at already.
-pub fn bind(address: SocketAddr, count: usize) -> io::Result<Vec<UdpSocket>> {
+/// Binds `count` sockets to one address, and asks for a receive buffer of so many octets. Refuses an address that another
+/// process answers at already.
+pub fn bind(address: SocketAddr, count: usize, buffer: usize) -> io::Result<Vec<UdpSocket>> {
     // SO_REUSEPORT would let a second server in quietly, and split the queries: try alone first.
-    let alone = open(address, false)?;
+    let alone = open(address, false, buffer)?;
     let address = alone.local_addr()?;
     drop(alone);
-    (0..count).map(|_| open(address, true)).collect()
+    (0..count).map(|_| open(address, true, buffer)).collect()
 }
 
-fn open(address: SocketAddr, is_shared: bool) -> io::Result<UdpSocket> {
+/// The receive buffer that the system gave, octets of what was asked for: it keeps as much again for itself (socket(7)).
+pub fn receive_buffer(socket: &UdpSocket) -> usize {
+    getsockopt(socket, sockopt::RcvBuf).unwrap_or(0) / 2
+}
+
+fn open(address: SocketAddr, is_shared: bool, buffer: usize) -> io::Result<UdpSocket> {
     let socket = Socket::new(
         Domain::for_address(address),
         Type::DGRAM,
@@ -50,10 +59,15 @@ fn open(address: SocketAddr, is_shared: bool) -> io::Result<UdpSocket> {
     }
     socket.set_reuse_port(is_shared)?;
     // net.core.rmem_max limits it, save with CAP_NET_ADMIN; less is no reason not to serve.
-    if setsockopt(&socket, sockopt::RcvBufForce, &SOCKET_BUFFER).is_err() {
-        let _ = socket.set_recv_buffer_size(SOCKET_BUFFER);
+    if setsockopt(&socket, sockopt::RcvBufForce, &buffer).is_err() {
+        let _ = socket.set_recv_buffer_size(buffer);
     }
-    let _ = socket.set_send_buffer_size(SOCKET_BUFFER);
+    let _ = socket.set_send_buffer_size(SEND_BUFFER);
+    match address {
+        _ if !address.ip().is_unspecified() => {}
+        SocketAddr::V4(_) => SockaddrIn::ask(&socket)?,
+        SocketAddr::V6(_) => SockaddrIn6::ask(&socket)?,
+    }
     socket.bind(&address.into())?;
     socket.set_read_timeout(Some(WAKE))?;
     Ok(socket.into())
@@ -66,14 +80,20 @@ pub fn serve<S: EventSink>(
     policy: &ArcSwapOption<Installed>,
     stop: &AtomicBool,
 ) {
-    match socket.local_addr() {
-        Ok(SocketAddr::V6(_)) => Loop::<SockaddrIn6>::new().run(socket, pipeline, policy, stop),
-        _ => Loop::<SockaddrIn>::new().run(socket, pipeline, policy, stop),
+    let address = socket.local_addr();
+    let is_wildcard = address
+        .as_ref()
+        .is_ok_and(|address| address.ip().is_unspecified());
+    match address {
+        Ok(SocketAddr::V6(_)) => {
+            Loop::<SockaddrIn6>::new(is_wildcard).run(socket, pipeline, policy, stop);
+        }
+        _ => Loop::<SockaddrIn>::new(is_wildcard).run(socket, pipeline, policy, stop),
     }
 }
 
 /// Addresses of one family, as the kernel writes them.
-trait PeerAddress: SockaddrLike + Copy {
+trait PeerAddress: Family {
     fn to_std(&self) -> SocketAddr;
 }
 
@@ -89,20 +109,31 @@ impl PeerAddress for SockaddrIn6 {
     }
 }
 
-struct Loop<A> {
+struct Loop<A: Family> {
+    is_wildcard: bool,
     received: MultiHeaders<A>,
     sent: MultiHeaders<A>,
     queries: Box<[[u8; QUERY_MAX]; BATCH]>,
     answers: Box<[[u8; ANSWER_MAX]; BATCH]>,
+    /// Of the answers.
+    lengths: [usize; BATCH],
+    peers: [Option<A>; BATCH],
+    /// Where each was asked; on a wildcard address only.
+    locals: [Option<A::Local>; BATCH],
 }
 
 impl<A: PeerAddress> Loop<A> {
-    fn new() -> Self {
+    fn new(is_wildcard: bool) -> Self {
+        let room = || is_wildcard.then(A::room);
         Self {
-            received: MultiHeaders::preallocate(BATCH, None),
-            sent: MultiHeaders::preallocate(BATCH, None),
+            is_wildcard,
+            received: MultiHeaders::preallocate(BATCH, room()),
+            sent: MultiHeaders::preallocate(BATCH, room()),
             queries: Box::new([[0; QUERY_MAX]; BATCH]),
             answers: Box::new([[0; ANSWER_MAX]; BATCH]),
+            lengths: [0; BATCH],
+            peers: [None; BATCH],
+            locals: [None; BATCH],
         }
     }
 
@@ -113,14 +144,12 @@ impl<A: PeerAddress> Loop<A> {
         policy: &ArcSwapOption<Installed>,
         stop: &AtomicBool,
     ) {
-        let mut lengths = [0; BATCH];
-        let mut peers: [Option<A>; BATCH] = [None; BATCH];
         while !stop.load(Relaxed) {
-            match self.receive(socket, pipeline, policy, stop, &mut lengths, &mut peers) {
+            match self.receive(socket, pipeline, policy, stop) {
                 Ok(0) | Err(Errno::EAGAIN | Errno::EINTR) => {}
                 Ok(count) => {
                     pipeline.commit();
-                    self.send(socket, pipeline, &lengths[..count], &peers[..count]);
+                    self.send_all(socket, pipeline, count);
                 }
                 // Nothing that a datagram socket reports once is a reason to stop; it must not become a busy loop.
                 Err(_) => std::thread::sleep(Duration::from_millis(1)),
@@ -128,15 +157,13 @@ impl<A: PeerAddress> Loop<A> {
         }
     }
 
-    /// Takes a batch and answers it into `answers`; lengths and peers of the answers stand at the front.
+    /// Takes a batch and answers it into `answers`; gives how many answers stand there.
     fn receive<S: EventSink>(
         &mut self,
         socket: &UdpSocket,
         pipeline: &mut Pipeline<S>,
         policy: &ArcSwapOption<Installed>,
         stop: &AtomicBool,
-        lengths: &mut [usize; BATCH],
-        peers: &mut [Option<A>; BATCH],
     ) -> Result<usize, Errno> {
         let mut slices = self
             .queries
@@ -170,24 +197,50 @@ impl<A: PeerAddress> Loop<A> {
                 answer,
             );
             if length > 0 {
-                lengths[count] = length;
-                peers[count] = Some(peer);
+                self.lengths[count] = length;
+                self.peers[count] = Some(peer);
+                if self.is_wildcard {
+                    let mut told = message.cmsgs().into_iter().flatten();
+                    self.locals[count] = told.find_map(|message| A::local(&message));
+                }
                 count += 1;
             }
         }
         Ok(count)
     }
 
+    /// Sends the first answers; those that go out from one address together.
+    fn send_all<S: EventSink>(&mut self, socket: &UdpSocket, pipeline: &Pipeline<S>, count: usize) {
+        let mut done = 0;
+        while done < count {
+            let local = self.locals[done];
+            let behind = if self.is_wildcard {
+                let same = self.locals[done..count]
+                    .iter()
+                    .take_while(|&&other| other == local);
+                done + same.count()
+            } else {
+                count
+            };
+            match local.map(A::packet_info) {
+                Some(info) => self.send(socket, pipeline, done..behind, &[A::message(&info)]),
+                None => self.send(socket, pipeline, done..behind, &[]),
+            }
+            done = behind;
+        }
+    }
+
     fn send<S: EventSink>(
         &mut self,
         socket: &UdpSocket,
         pipeline: &Pipeline<S>,
-        lengths: &[usize],
-        peers: &[Option<A>],
+        mut places: Range<usize>,
+        control: &[ControlMessage<'_>],
     ) {
-        let mut done = 0;
-        while done < peers.len() {
-            let answers = self.answers[done..].iter().zip(&lengths[done..]);
+        while !places.is_empty() {
+            let answers = self.answers[places.clone()]
+                .iter()
+                .zip(&self.lengths[places.clone()]);
             let slices: Vec<[IoSlice<'_>; 1]> = answers
                 .map(|(answer, &length)| [IoSlice::new(&answer[..length])])
                 .collect();
@@ -195,17 +248,17 @@ impl<A: PeerAddress> Loop<A> {
                 socket.as_raw_fd(),
                 &mut self.sent,
                 &slices,
-                &peers[done..],
-                [],
+                &self.peers[places.clone()],
+                control,
                 MsgFlags::empty(),
             );
             match sent {
-                Ok(messages) => done += messages.count().max(1),
+                Ok(messages) => places.start += messages.count().max(1),
                 Err(Errno::EINTR) => {}
                 // The first of them cannot be sent: its client is lost, not the others.
                 Err(_) => {
                     pipeline.counters().add(Counter::SendFailed);
-                    done += 1;
+                    places.start += 1;
                 }
             }
         }

@@ -1,4 +1,5 @@
 //! EDNS(0): the OPT record of a query (RFC 6891, 6.1).
+use super::cookie::{OPTION_COOKIE, is_cookie_length};
 use super::header::{HEADER, Header};
 use super::question::qtype;
 use super::{Malformed, name, u16_at};
@@ -15,6 +16,8 @@ pub struct Edns<'a> {
     pub version: u8,
     /// DO bit, copied into the answer (RFC 3225, 3).
     pub dnssec_ok: bool,
+    /// Data of the first COOKIE option (RFC 7873, 5.2).
+    pub cookie: Option<&'a [u8]>,
     options: &'a [u8],
 }
 
@@ -38,13 +41,14 @@ pub fn find_edns<'a>(
             if found.is_some() || index < before || packet[start] != 0 {
                 return Err(Malformed);
             }
-            let edns = Edns {
+            let mut edns = Edns {
                 payload: u16_at(packet, at + 2)?,
                 version: packet[at + 5],
                 dnssec_ok: packet[at + 6] & 0x80 != 0,
+                cookie: None,
                 options: data,
             };
-            edns.check_options()?;
+            edns.cookie = edns.check_options()?;
             found = Some(edns);
         }
         at += 10 + length;
@@ -63,12 +67,21 @@ impl<'a> Edns<'a> {
         })
     }
 
-    fn check_options(&self) -> Result<(), Malformed> {
+    /// Gives the first cookie; one of a length that none has breaks the format (RFC 7873, 5.2.2).
+    fn check_options(&self) -> Result<Option<&'a [u8]>, Malformed> {
         let mut rest = self.options;
+        let mut cookie = None;
         while !rest.is_empty() {
-            rest = split_option(rest).ok_or(Malformed)?.1;
+            let ((code, data), behind) = split_option(rest).ok_or(Malformed)?;
+            if code == OPTION_COOKIE && cookie.is_none() {
+                cookie = Some(data);
+            }
+            rest = behind;
         }
-        Ok(())
+        match cookie {
+            Some(data) if !is_cookie_length(data.len()) => Err(Malformed),
+            cookie => Ok(cookie),
+        }
     }
 }
 

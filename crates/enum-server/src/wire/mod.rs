@@ -2,6 +2,7 @@
 //!
 //! Reading never follows a compression pointer: a question needs none, and records are only skipped. So no
 //! message can make it loop.
+pub mod cookie;
 pub mod edns;
 pub mod header;
 pub mod name;

@@ -2,6 +2,7 @@
 //!
 //! Every TTL is 0: an SBC that kept an answer would give one caller's decision to the next, and a source option
 //! forbids it (draft-kaplan-enum-source-uri-00, 6).
+use super::cookie::{COOKIE, OPTION_COOKIE};
 use super::edns::Edns;
 use super::header::{HEADER, Header, Rcode};
 use super::question::{CLASS_IN, Question, qtype};
@@ -37,10 +38,13 @@ pub struct Response<'b> {
     is_authoritative: bool,
     is_truncated: bool,
     extended_error: Option<u16>,
+    cookie: Option<[u8; COOKIE]>,
 }
 
 /// Octets of an OPT record with an extended error.
-const OPT_ROOM: usize = 11 + 6;
+const OPT_ROOM: usize = 11 + OPTION_HEAD + 2;
+/// OPTION-CODE and OPTION-LENGTH.
+const OPTION_HEAD: usize = 4;
 
 /// How large an answer may be that goes over UDP.
 #[must_use]
@@ -65,6 +69,7 @@ impl<'b> Response<'b> {
             is_authoritative: false,
             is_truncated: false,
             extended_error: None,
+            cookie: None,
         };
         if let Some(question) = question {
             response.put(question.octets);
@@ -75,6 +80,12 @@ impl<'b> Response<'b> {
     /// AA: the name is in a zone of ours.
     pub fn set_authoritative(&mut self) {
         self.is_authoritative = true;
+    }
+
+    /// Adds a COOKIE option (RFC 7873, 5.2). Before any record: these take what room is left.
+    pub fn set_cookie(&mut self, cookie: [u8; COOKIE]) {
+        self.limit = self.limit.saturating_sub(OPTION_HEAD + COOKIE);
+        self.cookie = Some(cookie);
     }
 
     /// Says more than the RCODE to a client that speaks EDNS (RFC 8914).
@@ -184,18 +195,28 @@ impl<'b> Response<'b> {
     }
 
     fn opt(&mut self, edns: &Edns<'_>, rcode: Rcode) {
-        self.limit += OPT_ROOM;
         let mut record = [0; 11];
         record[2] = qtype::OPT as u8;
         record[3..5].copy_from_slice(&(UDP_MAX as u16).to_be_bytes());
         record[5] = rcode as u8 >> 4;
         record[7] = u8::from(edns.dnssec_ok) << 7;
-        record[10] = if self.extended_error.is_some() { 6 } else { 0 };
+        if self.extended_error.is_some() {
+            record[10] += (OPTION_HEAD + 2) as u8;
+        }
+        if self.cookie.is_some() {
+            record[10] += (OPTION_HEAD + COOKIE) as u8;
+        }
         self.put(&record);
         if let Some(code) = self.extended_error {
             for word in [OPTION_EXTENDED_ERROR, 2, code] {
                 self.put(&word.to_be_bytes());
             }
+        }
+        if let Some(cookie) = self.cookie {
+            for word in [OPTION_COOKIE, COOKIE as u16] {
+                self.put(&word.to_be_bytes());
+            }
+            self.put(&cookie);
         }
     }
 
