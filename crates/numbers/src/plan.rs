@@ -110,6 +110,8 @@ const ANONYMOUS_USERS: [&[u8]; 5] = [
     b"unknown",
     b"private",
 ];
+/// Fewer digits may be an extension or a short code even in an ENUM name; more are no E.164 number.
+const E164_WHOLE_DIGITS: std::ops::RangeInclusive<usize> = 8..=15;
 const ANONYMOUS_HOST: &[u8] = b"anonymous.invalid";
 
 impl DialPlan {
@@ -219,7 +221,21 @@ impl DialPlan {
         self.number_or(digits, NumberClass::Invalid)
     }
 
-    /// ASCII digits without `+`, as dialled or as an ENUM name holds them.
+    /// Digits of an ENUM name: a whole E.164 number without its `+` (RFC 6116, 3.2). Ten digits are Singapore's
+    /// +65 6123 4567 there, never a national number of the site. What cannot be E.164 is read as dialled.
+    #[must_use]
+    pub fn normalise_enum_name(&self, digits: &[u8]) -> Party {
+        let is_whole = E164_WHOLE_DIGITS.contains(&digits.len())
+            && digits.first() != Some(&b'0')
+            && !self.is_protected_code(digits);
+        if is_whole {
+            self.number_or(digits, NumberClass::Invalid)
+        } else {
+            self.normalise_digits(digits)
+        }
+    }
+
+    /// ASCII digits without `+`, as dialled.
     #[must_use]
     pub fn normalise_digits(&self, digits: &[u8]) -> Party {
         if digits.is_empty() {

@@ -184,3 +184,19 @@ proptest::proptest! {
         }
     }
 }
+
+#[test]
+fn rfc6116_3_2_an_enum_name_holds_a_whole_number() {
+    for (digits, number, class) in [
+        ("6561234567", 6_561_234_567, NumberClass::Number),
+        ("12105550123", 12_105_550_123, NumberClass::Number),
+        ("2105550123", 2_105_550_123, NumberClass::Number),
+        ("911", 0, NumberClass::Emergency),
+        ("1911", 0, NumberClass::Emergency),
+        ("1001", 0, NumberClass::Extension),
+        ("01112105550123", 12_105_550_123, NumberClass::Number),
+    ] {
+        let party = us().normalise_enum_name(digits.as_bytes());
+        assert_eq!((party.digits(), party.class), (number, class), "{digits}");
+    }
+}

@@ -54,7 +54,7 @@ fn decide_call(
         verdict.decision = Decision::without_rule(Action::None, Reason::NotANumber);
         return;
     }
-    verdict.destination = plan.normalise_digits(asked.destination.as_bytes());
+    verdict.destination = plan.normalise_enum_name(asked.destination.as_bytes());
     match policy {
         None => verdict.decision = Decision::without_rule(service.fail_action, Reason::NoPolicy),
         Some(policy) => {

@@ -4,7 +4,8 @@
 //! bare (draft-kaplan-dnsext-enum-sip-source-ref-opt-code-03)    URI, UTF-8, no end mark
 //! versioned (draft-kaplan-enum-source-uri-00)                   VERSION u16 = 0, URI, NUL
 //! ```
-//! Code 4 is also that of draft-cheshire-edns0-owner-option, so only what starts like a URI is taken for one.
+//! Code 4 is also that of draft-cheshire-edns0-owner-option, so only what starts like a URI, or like a number
+//! with `+`, is taken for one.
 
 /// How the caller's number came.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -30,11 +31,13 @@ pub fn source_uri(data: &[u8]) -> Option<(&[u8], SourceOrigin)> {
         None => (data, SourceOrigin::EdnsBare),
     };
     let uri = uri.strip_suffix(&[0]).unwrap_or(uri);
+    // Not a URI, but nothing else either: what an SBC sends that puts the bare number in.
+    let is_number = matches!(uri, [b'+', b'0'..=b'9', ..]);
     let starts_with = |scheme: &&[u8]| {
         uri.get(..scheme.len())
             .is_some_and(|head| head.eq_ignore_ascii_case(scheme))
     };
-    SCHEMES.iter().any(starts_with).then_some((uri, origin))
+    (is_number || SCHEMES.iter().any(starts_with)).then_some((uri, origin))
 }
 
 #[cfg(test)]
@@ -55,6 +58,10 @@ mod tests {
             Some((&b"TEL:+1"[..], SourceOrigin::EdnsBare))
         );
         assert_eq!(
+            source_uri(b"+19005552222"),
+            Some((&b"+19005552222"[..], SourceOrigin::EdnsBare))
+        );
+        assert_eq!(
             source_uri(b"sip:a\0").map(|found| found.0),
             Some(&b"sip:a"[..])
         );
@@ -71,6 +78,9 @@ mod tests {
             b"\0\0\0",
             b"si",
             b"http://x",
+            b"+",
+            b"+x",
+            b"12105550123",
             b"\0\x01sip:a",
         ] {
             assert_eq!(source_uri(data), None);
