@@ -184,9 +184,11 @@ impl<A: PeerAddress> Loop<A> {
         let received = super::now();
         let mut count = 0;
         for message in messages {
-            let (Some(peer), Some(packet)) = (message.address, message.iovs().next()) else {
+            let Some(peer) = message.address else {
                 continue;
             };
+            // An empty datagram has no slice; it is counted as what it is.
+            let packet = message.iovs().next().unwrap_or_default();
             let answer = &mut self.answers[count];
             let length = pipeline.process(
                 packet,
