@@ -63,12 +63,19 @@ def test_a_call_is_told_in_words(database: Database, add_calls: AddCalls, add_ru
         "policy_version": 7,
         "reason": "rule",
         "target": "+12105550199",
+        "source_class": "invalid",
+        "destination_class": "number",
         "latency_us": 12.5,
         "peer": "192.0.2.7:40000",
         "stream": call.stream,
         "sequence": 1,
         "monitored": ["watched", "#999"],
     }
+
+
+def test_no_source_is_null_but_a_hidden_one_says_so(database: Database, add_calls: AddCalls) -> None:
+    add_calls([{"source": 0, "source_raw": "", "source_class": number_class} for number_class in (0, 3)])
+    assert {call.as_json()["source"] for call in find(database)} == {None, "anonymous"}
 
 
 def test_words_of_a_newer_release_are_shown_as_numbers(database: Database, add_calls: AddCalls) -> None:

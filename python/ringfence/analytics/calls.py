@@ -21,7 +21,7 @@ from psycopg.rows import dict_row
 from ringfence.analytics.buckets import QUERY_TIMEOUT_S, time_limit
 from ringfence.analytics.words import number_text
 from ringfence.errors import InvalidInputError
-from ringfence.vocabulary import Action, Dataset, Direction, Reason
+from ringfence.vocabulary import Action, Dataset, Direction, NumberClass, Reason
 
 MAX_LIMIT = 10_000
 
@@ -97,6 +97,8 @@ class Call:
     sequence: int
     monitored: tuple[str, ...]
     reported_time: datetime | None
+    source_class: str
+    destination_class: str
 
     @property
     def cursor(self) -> Cursor:
@@ -104,12 +106,15 @@ class Call:
         return Cursor(self.time, self.stream, self.sequence)
 
     def as_json(self) -> dict[str, Any]:
-        """Plain values for JSON; `reported_time` only where the device's clock could not be believed."""
+        """Plain values for JSON; `reported_time` only where the device's clock could not be believed.
+
+        `source` is null when the SBC sent none; a caller that hides says so in words (`anonymous`).
+        """
         values = {
             "time": self.time.isoformat(timespec="microseconds"),
             "dataset": self.dataset,
             "device": self.device,
-            "source": self.source,
+            "source": None if self.source_class == NumberClass.ABSENT.word else self.source,
             "destination": self.destination,
             "direction": self.direction,
             "action": self.action,
@@ -117,6 +122,8 @@ class Call:
             "policy_version": self.policy_version,
             "reason": self.reason,
             "target": self.target,
+            "source_class": self.source_class,
+            "destination_class": self.destination_class,
             "latency_us": self.latency_us,
             "peer": self.peer,
             "stream": self.stream,
@@ -308,4 +315,6 @@ def _call(row: dict[str, Any]) -> Call:
         sequence=row["sequence"],
         monitored=tuple(row["monitored_names"]),
         reported_time=row["reported_time"] and row["reported_time"].astimezone(UTC),
+        source_class=NumberClass.word_of(row["source_class"]),
+        destination_class=NumberClass.word_of(row["destination_class"]),
     )

@@ -155,6 +155,8 @@ _CSV_COLUMNS = (
     "policy_version",
     "reason",
     "target",
+    "source_class",
+    "destination_class",
     "latency_us",
     "peer",
     "stream",
