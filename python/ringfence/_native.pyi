@@ -15,8 +15,11 @@ class Policy:
 class EnumServer:
     """The ENUM server's sockets and data-plane threads."""
 
-    def __init__(self, configuration: str) -> None:
-        """Bind and start answering. `configuration` is JSON (docs/contracts.md 5). OSError, ValueError."""
+    def __init__(self, configuration: str, policy: bytes | None = None) -> None:
+        """Compile `policy`, bind and start answering with it. `configuration` is JSON (docs/contracts.md 5).
+
+        PolicyError: the policy does not compile and nothing was bound; OSError, ValueError.
+        """
     @property
     def addresses(self) -> list[str]:
         """ADDRESS:PORT of each listener, ports resolved."""

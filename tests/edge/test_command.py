@@ -2,69 +2,16 @@
 
 from __future__ import annotations
 
-import json
-import os
 import signal
 import subprocess
 import sys
-import urllib.error
-import urllib.request
 from pathlib import Path
 
-import dns.message
-import dns.query
 import pytest
+from tests.edge.edge_process import Edge
 from tests.edge.partners import CREDENTIAL, FakeMediation, document, sha256, wait_until
 
-from ringfence._native import open_journal
 from ringfence.edge.policy_store import PolicyStore, StoredPolicy
-
-
-class Edge:
-    """A child process and where it listens."""
-
-    def __init__(self, data: Path, *flags: str) -> None:
-        self.data = data
-        self.address_file = data / "run" / "enum.json"
-        self.address_file.unlink(missing_ok=True)
-        environment = {name: value for name, value in os.environ.items() if not name.startswith("RINGFENCE_")}
-        environment |= {"RINGFENCE_ENUM_JOURNAL_STAGE": str(data / "stage"), "RINGFENCE_EDGE_HEARTBEAT_S": "0.1"}
-        command = [sys.executable, "-m", "ringfence", "enum", "--data", str(data), "--listen", "127.0.0.1:0", *flags]
-        self.process = subprocess.Popen(command, env=environment, stdout=subprocess.PIPE, stderr=subprocess.PIPE)
-        wait_until(self._is_up, "the ENUM server writes its addresses")
-        self.addresses = json.loads(self.address_file.read_text())
-
-    def _is_up(self) -> bool:
-        assert self.process.poll() is None, self.process.stderr and self.process.stderr.read().decode()
-        return self.address_file.exists()
-
-    def ask(self, count: int = 1) -> str:
-        host, port = self.addresses["listen"][0].rsplit(":", 1)
-        query = dns.message.make_query("0.0.1.0.5.5.5.0.1.2.1.e164.internal", "NAPTR")
-        for _ in range(count):
-            answer = dns.query.udp(query, host, port=int(port), timeout=5)
-        return answer.answer[0].to_text()
-
-    def get(self, path: str) -> tuple[int, str]:
-        try:
-            with urllib.request.urlopen(f"http://{self.addresses['metrics']}{path}", timeout=5) as response:
-                return response.status, response.read().decode()
-        except urllib.error.HTTPError as error:
-            return error.code, error.read().decode()
-
-    def stop(self, number: int = signal.SIGTERM) -> int:
-        self.process.send_signal(number)
-        self.process.communicate(timeout=20)
-        return self.process.returncode
-
-    def journaled(self) -> int:
-        journal = open_journal(str(self.data / "enum" / "journal"), str(self.data / "stage"))
-        try:
-            # Closing makes durable what the stage still held.
-            assert journal.close()
-            return sum(stream[2] for stream in journal.streams())
-        finally:
-            del journal
 
 
 @pytest.fixture
@@ -122,6 +69,23 @@ def test_works_with_its_mediation(data: Path, mediation: FakeMediation) -> None:
         wait_until(lambda: mediation.events() == 20, "events arrive")
         wait_until(lambda: any(one["policy_version"] == 2 for one in mediation.heartbeats), "version 2 is reported")
         assert mediation.heartbeats[-1]["listen"] == edge.addresses["listen"]
+    finally:
+        assert edge.stop() == 0
+
+
+def test_a_new_policy_is_reported_at_once_not_at_the_next_interval(data: Path, mediation: FakeMediation) -> None:
+    credential = data.parent / "credential"
+    credential.write_text(CREDENTIAL)
+    credential.chmod(0o600)
+    flags = ("--mediation", mediation.address, "--credential-file", str(credential))
+    edge = Edge(data, *flags, RINGFENCE_EDGE_HEARTBEAT_S="300")
+    try:
+        wait_until(lambda: len(mediation.heartbeats) == 1, "the first heartbeat")
+        mediation.policy = (4, document(4))
+        wait_until(lambda: len(mediation.heartbeats) == 2, "the one after the change", 10)
+        report = mediation.heartbeats[1]
+        assert (report["policy_version"], report["policy_hash"]) == (4, sha256(document(4)))
+        assert report["journal"] == {"durable": 0, "acknowledged": 0, "lost": 0}
     finally:
         assert edge.stop() == 0
 

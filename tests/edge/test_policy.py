@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import json
 import time
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -13,6 +14,7 @@ import pytest
 from tests.edge.partners import CREDENTIAL, FakeMediation, document, sha256, wait_until
 
 from ringfence._native import EnumServer
+from ringfence.cli.enum import start_data_plane
 from ringfence.edge.mediation_client import MediationClient
 from ringfence.edge.policy_follower import PolicyFollower
 from ringfence.edge.policy_store import PolicyStore, StoredPolicy
@@ -67,26 +69,49 @@ def test_a_change_is_enforced_and_saved_at_once(
         wait_until(lambda: store.load() is None, "nothing is on the disk")
 
 
-def test_the_last_policy_is_enforced_after_a_restart_without_mediation(
-    enum_server: EnumServer, store: PolicyStore
-) -> None:
+def started(store: PolicyStore) -> tuple[int, StoredPolicy | None]:
+    """Version in force and stored policy of a data plane that starts from `store`."""
+    server, running = start_data_plane(json.dumps({"listen": ["127.0.0.1:0"], "apex": ["e164.internal"]}), store)
+    try:
+        return server.policy_version, running
+    finally:
+        server.stop()
+
+
+def test_the_last_policy_is_enforced_after_a_restart_without_mediation(store: PolicyStore) -> None:
     store.save(stored(5))
-    assert PolicyFollower(enum_server, store).install_stored() == 5
-    assert enum_server.policy_version == 5
+    assert started(store) == (5, stored(5))
+
+
+def test_a_stored_policy_that_does_not_compile_is_set_aside_and_the_fail_mode_answers(
+    store: PolicyStore, tmp_path: Path
+) -> None:
+    content = b'{"format": 1, "nonsense": true}'
+    store.save(StoredPolicy(6, sha256(content), content))
+    assert started(store) == (0, None)
+    assert store.load() is None
+    assert (tmp_path / "policy" / "installed.damaged").exists()
+
+
+def test_every_change_is_told_at_once(mediation: FakeMediation, enum_server: EnumServer, store: PolicyStore) -> None:
+    versions: list[int] = []
+    follower = PolicyFollower(enum_server, store, installed=lambda: versions.append(enum_server.policy_version))
+    with following(follower, mediation.address):
+        for wanted in (3, 0):
+            mediation.policy = (wanted, document(wanted) if wanted else b"")
+            wait_until(lambda wanted=wanted: versions[-1:] == [wanted], f"version {wanted} is told")  # type: ignore[misc]
 
 
 def test_a_document_that_does_not_compile_leaves_the_running_one(
     mediation: FakeMediation, enum_server: EnumServer, store: PolicyStore
 ) -> None:
     store.save(stored(1))
-    follower = PolicyFollower(enum_server, store)
-    follower.install_stored()
+    enum_server.install(document(1))
+    follower = PolicyFollower(enum_server, store, running=stored(1))
     mediation.policy = (2, b'{"format": 1, "nonsense": true}')
     with following(follower, mediation.address):
         wait_until(lambda: follower.refused is not None, "it is refused")
-        polls = len(mediation.polls)
-        wait_until(lambda: len(mediation.polls) > polls, "it goes on asking")
-        assert mediation.polls[-1][0] == 2
+        wait_until(lambda: mediation.polls[-1][0] == 2, "it goes on asking, for another than the refused one")
         assert (enum_server.policy_version, store.load()) == (1, stored(1))
         mediation.policy = (3, document(3))
         wait_until(lambda: enum_server.policy_version == 3, "the next one is taken")
@@ -126,8 +151,8 @@ def test_a_damaged_file_is_fetched_again(
 ) -> None:
     store.save(stored(4))
     (tmp_path / "policy" / "installed").write_bytes(b"garbage")
+    assert started(store) == (0, None)
     follower = PolicyFollower(enum_server, store)
-    assert follower.install_stored() == 0
     mediation.policy = (4, document(4))
     with following(follower, mediation.address):
         wait_until(lambda: enum_server.policy_version == 4, "version 4 is fetched")

@@ -17,10 +17,11 @@ struct EnumServer {
 #[pymethods]
 impl EnumServer {
     #[new]
-    fn new(py: Python<'_>, configuration: &str) -> PyResult<Self> {
+    #[pyo3(signature = (configuration, policy=None))]
+    fn new(py: Python<'_>, configuration: &str, policy: Option<&[u8]>) -> PyResult<Self> {
         py.detach(|| {
             let config = Config::parse(configuration).map_err(PyValueError::new_err)?;
-            Server::start(&config)
+            Server::start_with(&config, policy)
                 .map(|server| Self { server })
                 .map_err(start_error)
         })
@@ -78,6 +79,7 @@ impl EnumServer {
 
 fn start_error(error: StartError) -> PyErr {
     match &error {
+        StartError::Policy(refused) => policy_error(refused.clone()),
         StartError::Configuration(text) => PyValueError::new_err(text.clone()),
         StartError::Listen { error: system, .. } => match system.raw_os_error() {
             Some(code) => PyOSError::new_err((code, error.to_string())),

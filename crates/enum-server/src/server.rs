@@ -37,6 +37,9 @@ pub enum StartError {
     /// The journal does not open.
     #[error("journal: {0}")]
     Journal(#[from] JournalError),
+    /// The policy to start with does not compile; nothing was bound.
+    #[error("policy: {0}")]
+    Policy(PolicyError),
     /// A thread does not start.
     #[error("threads: {0}")]
     Thread(io::Error),
@@ -69,9 +72,16 @@ struct Worker {
 }
 
 impl Server {
-    /// Binds, opens the journal and starts to answer.
+    /// Binds, opens the journal and starts to answer, without a policy.
     pub fn start(config: &Config) -> Result<Self, StartError> {
+        Self::start_with(config, None)
+    }
+
+    /// Compiles a policy, binds, opens the journal and starts to answer: no query meets the fail mode on the way.
+    pub fn start_with(config: &Config, policy: Option<&[u8]>) -> Result<Self, StartError> {
         let service = Arc::new(Service::new(config).map_err(StartError::Configuration)?);
+        let policy = policy.map(|document| service.compile(document));
+        let policy = policy.transpose().map_err(StartError::Policy)?;
         let (mut sockets, mut listeners, mut addresses) = (Vec::new(), Vec::new(), Vec::new());
         for &address in &config.listen {
             let listen = |error| StartError::Listen { address, error };
@@ -89,7 +99,7 @@ impl Server {
         };
         let mut server = Self {
             service,
-            policy: Arc::default(),
+            policy: Arc::new(ArcSwapOption::new(policy.map(Arc::new))),
             counters: Vec::new(),
             journal,
             addresses,

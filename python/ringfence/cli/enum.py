@@ -18,8 +18,7 @@ import typer
 from ringfence.cli.options import ConfigOption, DataOption, settings_from
 from ringfence.edge.agent import Agent
 from ringfence.edge.enrolment import read_credential
-from ringfence.edge.policy_follower import PolicyFollower
-from ringfence.edge.policy_store import PolicyStore
+from ringfence.edge.policy_store import PolicyStore, StoredPolicy
 from ringfence.errors import ConfigurationError, UnavailableError
 from ringfence.log import configure_logging
 from ringfence.settings import Settings
@@ -65,27 +64,43 @@ def enum(
 
 def serve(settings: Settings) -> None:
     """Start the data plane, then the agent; return when SIGTERM or SIGINT came and everything is flushed."""
-    from ringfence._native import EnumServer  # only here: every other command does without the data plane
-
     folder = settings.data / "enum"
     credential = read_credential(settings.edge, folder)
     folder.mkdir(parents=True, exist_ok=True, mode=0o700)
-    try:
-        server = EnumServer(json.dumps(server_configuration(settings)))
-    except ValueError as error:
-        raise ConfigurationError(f"enum: {error}") from None
-    except OSError as error:
-        raise UnavailableError(f"ENUM server cannot start: {error}") from None
+    store = PolicyStore(folder / "policy")
+    server, running = start_data_plane(json.dumps(server_configuration(settings)), store)
     address_file = settings.data / "run" / "enum.json"
     try:
-        follower = PolicyFollower(server, PolicyStore(folder / "policy"))
-        version = follower.install_stored()
-        agent = Agent(server, server.journal(), follower, settings.edge, credential)
-        asyncio.run(_run(agent, server, address_file, version))
+        agent = Agent(server, server.journal(), store, running, settings.edge, credential)
+        asyncio.run(_run(agent, server, address_file))
     finally:
         server.stop()
         address_file.unlink(missing_ok=True)
         log.info("enum.stopped")
+
+
+def start_data_plane(configuration: str, store: PolicyStore) -> tuple[EnumServer, StoredPolicy | None]:
+    """Answer with the last good policy from the first query on; without one, or with one that is refused, as fail mode.
+
+    ConfigurationError; UnavailableError when an address or the journal cannot be had.
+    """
+    from ringfence._native import EnumServer, PolicyError  # only here: other commands do without the data plane
+
+    stored = store.load()
+    try:
+        try:
+            server = EnumServer(configuration, stored.document if stored else None)
+        except PolicyError as error:
+            # Compiled by an older program, perhaps: the mediation sends it again. Nothing was bound yet.
+            store.set_aside(f"does not compile: {error}")
+            return EnumServer(configuration), None
+    except ValueError as error:
+        raise ConfigurationError(f"enum: {error}") from None
+    except OSError as error:
+        raise UnavailableError(f"ENUM server cannot start: {error}") from None
+    if stored is not None:
+        log.info("policy.installed", version=stored.version, origin="disk")
+    return server, stored
 
 
 def server_configuration(settings: Settings) -> dict[str, Any]:
@@ -113,7 +128,7 @@ def server_configuration(settings: Settings) -> dict[str, Any]:
     }
 
 
-async def _run(agent: Agent, server: EnumServer, address_file: Path, version: int) -> None:
+async def _run(agent: Agent, server: EnumServer, address_file: Path) -> None:
     stopping = asyncio.Event()
     loop = asyncio.get_running_loop()
     for number in (signal.SIGTERM, signal.SIGINT):
@@ -123,7 +138,7 @@ async def _run(agent: Agent, server: EnumServer, address_file: Path, version: in
         addresses = server.addresses
         _write_addresses(address_file, {"pid": os.getpid(), "listen": addresses, "metrics": metrics})
         typer.echo(f"ENUM server answers on {', '.join(addresses)}; metrics on http://{metrics}/metrics")
-        log.info("enum.started", listen=addresses, metrics=metrics, policy_version=version)
+        log.info("enum.started", listen=addresses, metrics=metrics, policy_version=server.policy_version)
 
     running = asyncio.create_task(agent.run(ready))
     stop = asyncio.create_task(stopping.wait())

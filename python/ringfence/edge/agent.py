@@ -18,6 +18,7 @@ from ringfence.edge.heartbeat import Heartbeat
 from ringfence.edge.mediation_client import MediationClient
 from ringfence.edge.metrics import EdgeMetrics, MetricsServer
 from ringfence.edge.policy_follower import PolicyFollower
+from ringfence.edge.policy_store import PolicyStore, StoredPolicy
 from ringfence.edge.uplink import Uplink
 from ringfence.settings import EdgeSettings
 
@@ -33,19 +34,21 @@ class Agent:
         self,
         server: DataPlane,
         journal: EventJournal,
-        follower: PolicyFollower,
+        store: PolicyStore,
+        running: StoredPolicy | None,
         settings: EdgeSettings,
         credential: str | None,
         *,
         kind: str = "enum",
     ) -> None:
+        """`running`: the policy that the data plane was started with."""
         self._server = server
         self._journal = journal
-        self._follower = follower
         self._settings = settings
         self._credential = credential
         self.uplink = Uplink(journal, kind=kind, upload_events=settings.upload_events, upload_ms=settings.upload_ms)
-        self.heartbeat = Heartbeat(server, journal, follower, settings.heartbeat_s)
+        self.follower = PolicyFollower(server, store, running=running, installed=lambda: self.heartbeat.send_soon())
+        self.heartbeat = Heartbeat(server, journal, self.follower, settings.heartbeat_s)
 
     async def run(self, ready: Callable[[str], None] = lambda _: None) -> None:
         """Run until cancelled; `ready` is told the address of /metrics."""
@@ -64,7 +67,7 @@ class Agent:
     async def _beside_mediation(self, credential: str) -> None:
         # Each part its own connections: a long upload never delays a policy or a heartbeat.
         parts: tuple[tuple[str, Callable[[MediationClient], Coroutine[Any, Any, None]]], ...] = (
-            ("policy", self._follower.run),
+            ("policy", self.follower.run),
             ("uplink", self.uplink.run),
             ("heartbeat", self.heartbeat.run),
         )

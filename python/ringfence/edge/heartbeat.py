@@ -1,10 +1,11 @@
-"""Tells the mediation, every few seconds, what this edge enforces and how it is."""
+"""Tells the mediation what this edge enforces and how it is: every few seconds, and at once after each change."""
 
 from __future__ import annotations
 
 import asyncio
 import json
 import time
+from contextlib import suppress
 from typing import Any
 
 import structlog
@@ -27,11 +28,21 @@ class Heartbeat:
         self._interval_s = interval_s
         # Mediation's clock minus ours at the last heartbeat, microseconds; half of the round trip is its error.
         self.clock_offset_us: int | None = None
+        self._soon = asyncio.Event()
+        self._loop: asyncio.AbstractEventLoop | None = None
+
+    def send_soon(self) -> None:
+        """Report now rather than at the next interval. From any thread."""
+        if self._loop is not None:
+            self._loop.call_soon_threadsafe(self._soon.set)
 
     async def run(self, client: MediationClient) -> None:
         """Report until cancelled."""
+        self._loop = asyncio.get_running_loop()
         was_failing = False
         while True:
+            # Cleared before the report is made: a change during the call is reported by the next one.
+            self._soon.clear()
             try:
                 sent_us = time.time_ns() // 1000
                 their_us = await client.heartbeat(self.report())
@@ -41,7 +52,9 @@ class Heartbeat:
                 if not was_failing:
                     log.warning("heartbeat.failed", code=error.code, error=error.message)
                 was_failing = True
-            await asyncio.sleep(self._interval_s)
+            with suppress(TimeoutError):
+                async with asyncio.timeout(self._interval_s):
+                    await self._soon.wait()
 
     def report(self) -> dict[str, Any]:
         """The body of docs/contracts.md 2; journal figures are sums over the streams."""

@@ -1,4 +1,4 @@
-"""Policy down: starts from the disk, then follows what the mediation wants by long poll.
+"""Policy down: follows what the mediation wants by long poll, from what the data plane was started with.
 
 A document is installed (compiled and switched by pointer swap) before it is saved, so that what is on the
 disk has always been enforced; one that does not compile leaves the running policy and is not asked for again.
@@ -7,6 +7,7 @@ disk has always been enforced; one that does not compile leaves the running poli
 from __future__ import annotations
 
 import asyncio
+from collections.abc import Callable
 
 import structlog
 
@@ -25,29 +26,24 @@ log = structlog.get_logger()
 class PolicyFollower:
     """Keeps the data plane's policy equal to the wanted one."""
 
-    def __init__(self, holder: PolicyHolder, store: PolicyStore, *, poll_s: float = POLL_S) -> None:
+    def __init__(
+        self,
+        holder: PolicyHolder,
+        store: PolicyStore,
+        *,
+        running: StoredPolicy | None = None,
+        poll_s: float = POLL_S,
+        installed: Callable[[], None] = lambda: None,
+    ) -> None:
+        """`running` is what the holder started with; `installed` is called after each change, in a thread."""
         self._holder = holder
         self._store = store
         self._poll_s = poll_s
+        self._installed = installed
         # What runs, and what to name in the next poll (differs after a document that was refused).
-        self.running_hash = ""
+        self.running_hash = running.hash if running else ""
         self.refused: str | None = None
-        self._known: tuple[int, str] = (0, "")
-
-    def install_stored(self) -> int:
-        """Install the last good policy from the disk; its version, 0 when there is none. Never raises for bad files."""
-        stored = self._store.load()
-        if stored is None:
-            return 0
-        try:
-            self._holder.install(stored.document)
-        except ValueError as error:
-            self._store.set_aside(f"does not compile: {error}")
-            return 0
-        self._known = (stored.version, stored.hash)
-        self.running_hash = stored.hash
-        log.info("policy.installed", version=stored.version, origin="disk")
-        return stored.version
+        self._known: tuple[int, str] = (running.version, running.hash) if running else (0, "")
 
     async def run(self, client: MediationClient) -> None:
         """Follow until cancelled."""
@@ -68,8 +64,9 @@ class PolicyFollower:
         if wanted.version == 0:
             self._holder.uninstall()
             self._known, self.running_hash, self.refused = (0, ""), "", None
-            self._save(None)
             log.info("policy.uninstalled")
+            self._installed()
+            self._save(None)
             return
         self._known = (wanted.version, wanted.hash)
         try:
@@ -80,6 +77,7 @@ class PolicyFollower:
             return
         self.running_hash, self.refused = wanted.hash, None
         log.info("policy.installed", version=wanted.version, origin="mediation")
+        self._installed()
         self._save(StoredPolicy(wanted.version, wanted.hash, wanted.document))
 
     def _save(self, policy: StoredPolicy | None) -> None:
