@@ -9,8 +9,18 @@ class Policy:
     def __init__(self, document: bytes) -> None: ...
     @property
     def version(self) -> int: ...
-    def explain(self, source: str | None, destination: str, now_us: int) -> str:
+    def explain(self, source: str | None, destination: str, now_us: int, entries: DynamicEntries | None = None) -> str:
         """JSON object: decision, normalised numbers, direction and a verdict for every rule (docs/contracts.md 4)."""
+
+class DynamicEntries:
+    """Compiled entries of dynamic lists, as they act beside a policy."""
+
+    def __init__(self, document: bytes) -> None:
+        """Compile a document of entries (docs/contracts.md 4). PolicyError."""
+    @property
+    def change(self) -> int:
+        """Number of the last change that is in it."""
+    def __len__(self) -> int: ...
 
 class EnumServer:
     """The ENUM server's sockets and data-plane threads."""
@@ -27,6 +37,11 @@ class EnumServer:
         """Compile and switch by pointer swap; PolicyError leaves the running policy."""
     def uninstall(self) -> None:
         """No policy: the configured fail mode answers."""
+    def install_entries(self, document: bytes) -> None:
+        """Compile entries of dynamic lists (docs/contracts.md 4) and switch; PolicyError leaves the running ones."""
+    @property
+    def entries_change(self) -> int:
+        """Number of the last change of dynamic entries in force, 0 for none."""
     @property
     def policy_version(self) -> int: ...
     def counters(self) -> str:
@@ -66,6 +81,9 @@ def open_journal(folder: str, stage: str | None = None) -> Journal:
 
 def arrow_to_copy(stream: bytes) -> bytes:
     """Arrow IPC stream → PostgreSQL binary COPY, column for column (docs/contracts.md 3)."""
+
+def canonical_pattern(text: str) -> str:
+    """A pattern in its one form: two texts of the same meaning become equal. ValueError says what is wrong."""
 
 def normalise(number: str, site: str) -> tuple[int, int]:
     """(E.164 digits or 0, number class) of raw text under a site's dial plan (JSON, docs/contracts.md 4)."""

@@ -45,6 +45,16 @@ impl EnumServer {
         py.detach(|| self.server.uninstall());
     }
 
+    fn install_entries(&self, py: Python<'_>, document: &[u8]) -> PyResult<()> {
+        py.detach(|| self.server.install_entries(document))
+            .map_err(policy_error)
+    }
+
+    #[getter]
+    fn entries_change(&self) -> u64 {
+        self.server.entries_change()
+    }
+
     #[getter]
     fn policy_version(&self) -> u32 {
         self.server.policy_version()

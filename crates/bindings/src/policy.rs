@@ -1,9 +1,9 @@
-//! `Policy`, `PolicyError` and `normalise`: the pure parts.
+//! `Policy`, `DynamicEntries`, `PolicyError`, `normalise` and `canonical_pattern`: the pure parts.
 use pyo3::create_exception;
 use pyo3::exceptions::PyValueError;
 use pyo3::prelude::*;
-use ringfence_numbers::{DialPlan, Site};
-use ringfence_policy::Snapshot;
+use ringfence_numbers::{DialPlan, Pattern, PatternError, Site};
+use ringfence_policy::{DynamicEntries, Snapshot};
 
 create_exception!(
     ringfence._native,
@@ -32,17 +32,56 @@ impl Policy {
         self.snapshot.version()
     }
 
-    #[pyo3(signature = (source, destination, now_us))]
+    #[pyo3(signature = (source, destination, now_us, entries=None))]
     fn explain(
         &self,
         py: Python<'_>,
         source: Option<&str>,
         destination: &str,
         now_us: i64,
+        entries: Option<&PyDynamicEntries>,
     ) -> PyResult<String> {
-        py.detach(|| serde_json::to_string(&self.snapshot.explain(source, destination, now_us)))
-            .map_err(|error| PyValueError::new_err(error.to_string()))
+        let none = DynamicEntries::default();
+        let entries = entries.map_or(&none, |entries| &entries.entries);
+        py.detach(|| {
+            let explained = self.snapshot.explain(source, destination, now_us, entries);
+            serde_json::to_string(&explained)
+        })
+        .map_err(|error| PyValueError::new_err(error.to_string()))
     }
+}
+
+/// Compiled entries of dynamic lists, as they act beside a policy.
+#[pyclass(frozen, name = "DynamicEntries", module = "ringfence._native")]
+struct PyDynamicEntries {
+    entries: DynamicEntries,
+}
+
+#[pymethods]
+impl PyDynamicEntries {
+    #[new]
+    fn new(py: Python<'_>, document: &[u8]) -> PyResult<Self> {
+        py.detach(|| DynamicEntries::from_bytes(document))
+            .map(|entries| Self { entries })
+            .map_err(policy_error)
+    }
+
+    #[getter]
+    fn change(&self) -> u64 {
+        self.entries.change()
+    }
+
+    fn __len__(&self) -> usize {
+        self.entries.len()
+    }
+}
+
+/// A pattern in its one form: two texts of the same meaning become equal.
+#[pyfunction]
+fn canonical_pattern(text: &str) -> PyResult<String> {
+    text.parse()
+        .map(|pattern: Pattern| pattern.to_string())
+        .map_err(|error: PatternError| PyValueError::new_err(error.to_string()))
 }
 
 /// (E.164 digits or 0, number class) of raw text under a site's dial plan (JSON, docs/contracts.md 4).
@@ -66,5 +105,7 @@ pub(crate) fn policy_error(error: ringfence_policy::PolicyError) -> PyErr {
 pub(crate) fn register(module: &Bound<'_, PyModule>) -> PyResult<()> {
     module.add("PolicyError", module.py().get_type::<PolicyError>())?;
     module.add_class::<Policy>()?;
+    module.add_class::<PyDynamicEntries>()?;
+    module.add_function(wrap_pyfunction!(canonical_pattern, module)?)?;
     module.add_function(wrap_pyfunction!(normalise, module)?)
 }

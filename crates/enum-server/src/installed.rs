@@ -1,8 +1,11 @@
 //! What the workers answer from: zones, and the policy with its answers written for each zone.
 use std::sync::Arc;
 
+use arc_swap::ArcSwap;
 use ringfence_numbers::DialPlan;
-use ringfence_policy::{Action, Answers, PolicyError, ProfileId, RateCounters, Snapshot};
+use ringfence_policy::{
+    Action, Answers, DynamicEntries, PolicyError, ProfileId, RateCounters, Snapshot,
+};
 
 use crate::Config;
 use crate::access::Access;
@@ -10,7 +13,7 @@ use crate::notices::Notices;
 use crate::wire::cookie::CookieSecret;
 use crate::wire::name;
 
-/// What stays the same while the server runs.
+/// What outlives a policy.
 #[derive(Debug)]
 pub struct Service {
     /// Zones answered.
@@ -23,6 +26,8 @@ pub struct Service {
     pub plan_without_policy: DialPlan,
     /// Rate conditions count on over a change of policy.
     pub rates: RateCounters,
+    /// Entries of the dynamic lists; switched as a whole, beside the policy.
+    pub entries: ArcSwap<DynamicEntries>,
     /// What a person should know.
     pub notices: Arc<Notices>,
     pub(crate) access: Access,
@@ -115,6 +120,7 @@ impl Service {
             fail_action: config.fail_mode.action(),
             plan_without_policy: DialPlan::default(),
             rates: RateCounters::default(),
+            entries: ArcSwap::default(),
             notices: Arc::default(),
             access: Access::new(&config.networks()?, config.client_limit_qps),
             cookies: CookieSecret::new(match config.cookie_octets()? {

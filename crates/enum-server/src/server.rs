@@ -9,7 +9,7 @@ use std::time::Duration;
 
 use arc_swap::ArcSwapOption;
 use ringfence_journal::{Journal, JournalError};
-use ringfence_policy::PolicyError;
+use ringfence_policy::{DynamicEntries, PolicyError};
 use thiserror::Error;
 
 use crate::Config;
@@ -165,6 +165,19 @@ impl Server {
         retire(self.policy.swap(None));
     }
 
+    /// Compiles entries of the dynamic lists and switches to them; on an error the running ones stay.
+    pub fn install_entries(&self, document: &[u8]) -> Result<(), PolicyError> {
+        let entries = Arc::new(DynamicEntries::from_bytes(document)?);
+        retire(Some(self.service.entries.swap(entries)));
+        Ok(())
+    }
+
+    /// Number of the last change of dynamic entries in force, 0 for none.
+    #[must_use]
+    pub fn entries_change(&self) -> u64 {
+        self.service.entries.load().change()
+    }
+
     /// Version of the policy in force, 0 for none.
     #[must_use]
     pub fn policy_version(&self) -> u32 {
@@ -239,14 +252,14 @@ impl Drop for Running {
     }
 }
 
-/// Frees a policy on this thread once no worker is in the middle of a batch with it: giving back the memory of a
-/// million entries takes longer than an answer may.
-fn retire(policy: Option<Arc<Installed>>) {
+/// Frees a policy, or entries, on this thread once no worker is in the middle of a batch with it: giving back the memory
+/// of a million entries takes longer than an answer may.
+fn retire<T>(replaced: Option<Arc<T>>) {
     const PAUSE: Duration = Duration::from_micros(200);
     const PAUSES: usize = 5_000;
-    let Some(policy) = policy else { return };
+    let Some(replaced) = replaced else { return };
     for _ in 0..PAUSES {
-        if Arc::strong_count(&policy) == 1 {
+        if Arc::strong_count(&replaced) == 1 {
             break;
         }
         std::thread::sleep(PAUSE);

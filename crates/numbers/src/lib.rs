@@ -19,5 +19,5 @@ pub use class::{Direction, NumberClass};
 pub use number::{DIGITS_MAX, DIGITS_MIN, E164};
 pub use pattern::{Pattern, PatternError};
 pub use plan::{DialPlan, Party, PlanError, Site};
-pub use set::{NumberMap, NumberMapBuilder, NumberSet, SetId};
+pub use set::{ExpiringSet, NEVER, NumberMap, NumberMapBuilder, NumberSet, SetId};
 pub use uri::{UriUser, uri_user};

@@ -64,6 +64,7 @@ impl Snapshot {
             .iter()
             .map(|(name, schedule)| CompiledSchedule::compile(name, schedule))
             .collect::<Result<_, _>>()?;
+        let is_dynamic: Vec<bool> = document.lists.values().map(|list| list.dynamic).collect();
         let (lists, entries): (Vec<String>, Vec<Vec<Pattern>>) = document
             .lists
             .into_iter()
@@ -76,6 +77,9 @@ impl Snapshot {
             tables.add(place, rule, &lists);
         }
         tables.add_lists(entries);
+        let dynamic: Vec<usize> = (0..lists.len())
+            .filter(|&tag| is_dynamic[tag] && tables.lists_used[tag])
+            .collect();
         let directions = DIRECTIONS.map(|direction| {
             bits_where(&rules, |rule| {
                 rule.mode != Mode::Off && rule.direction.includes(direction)
@@ -83,8 +87,8 @@ impl Snapshot {
         });
         let numbers = tables.numbers.build();
         let (source, destination) = (tables.sources, tables.destinations);
-        let sources = source.finish(&numbers);
-        let destinations = destination.finish(&numbers);
+        let sources = source.finish(&numbers, &dynamic);
+        let destinations = destination.finish(&numbers, &dynamic);
         Ok(Self {
             version: document.version,
             plan,
@@ -94,6 +98,7 @@ impl Snapshot {
             rules,
             schedules,
             numbers,
+            dynamic: dynamic.into_iter().map(|tag| lists[tag].clone()).collect(),
             lists,
             sources,
             destinations,
@@ -326,7 +331,7 @@ impl Tables {
 }
 
 impl SideTables {
-    fn finish(self, numbers: &ringfence_numbers::NumberMap) -> Side {
+    fn finish(self, numbers: &ringfence_numbers::NumberMap, dynamic_tags: &[usize]) -> Side {
         let mut sets = RuleRows::default();
         for tags in numbers.sets() {
             sets.push(
@@ -334,10 +339,15 @@ impl SideTables {
                     .flat_map(|&tag| self.rules_of_tag[tag as usize].iter().copied()),
             );
         }
+        let mut dynamic = RuleRows::default();
+        for &tag in dynamic_tags {
+            dynamic.push(self.rules_of_tag[tag].iter().copied());
+        }
         Side {
             anything: self.anything,
             classes: self.classes,
             sets,
+            dynamic,
         }
     }
 }

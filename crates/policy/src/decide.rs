@@ -4,16 +4,22 @@ use ringfence_numbers::{NumberClass, Party};
 use crate::bits::words_for;
 use crate::document::Mode;
 use crate::snapshot::{Call, CompiledRule, Snapshot};
-use crate::{Action, Decision, RateCounters, Reason};
+use crate::{Action, Decision, DynamicEntries, RateCounters, Reason};
 
 impl Snapshot {
     /// Decides one call at `now_us`, microseconds since 1970 UTC.
     ///
     /// The first enforced rule that matches decides; monitored rules that match before it are noted. Rate conditions count the
-    /// call where their rule is reached and its other conditions hold.
+    /// call where their rule is reached and its other conditions hold. `entries` are those of the dynamic lists.
     #[must_use]
-    pub fn decide(&self, call: &Call, now_us: i64, rates: &RateCounters) -> Decision {
-        self.decide_with(call, now_us, |rule| match &rule.rate {
+    pub fn decide(
+        &self,
+        call: &Call,
+        now_us: i64,
+        rates: &RateCounters,
+        entries: &DynamicEntries,
+    ) -> Decision {
+        self.decide_with(call, now_us, entries, |rule| match &rule.rate {
             Some(rate) => rates.is_above(rule.id, rate, call, now_us),
             None => true,
         })
@@ -24,6 +30,7 @@ impl Snapshot {
         &self,
         call: &Call,
         now_us: i64,
+        entries: &DynamicEntries,
         mut is_above: impl FnMut(&CompiledRule) -> bool,
     ) -> Decision {
         if call.destination.class == NumberClass::Emergency {
@@ -31,10 +38,21 @@ impl Snapshot {
         }
         let mut decision = Decision::without_rule(Action::Allow, Reason::Default);
         let direction = &self.directions[call.direction as usize];
-        let sources = self.sources.satisfied(&self.numbers, &call.source);
-        let destinations = self
+        let mut sources = self.sources.satisfied(&self.numbers, &call.source);
+        let mut destinations = self
             .destinations
             .satisfied(&self.numbers, &call.destination);
+        if self.has_dynamic_lists() && !entries.is_empty() {
+            let (source, destination) = (call.source.number, call.destination.number);
+            self.add_dynamic(&mut sources, &self.sources, source, entries, now_us);
+            self.add_dynamic(
+                &mut destinations,
+                &self.destinations,
+                destination,
+                entries,
+                now_us,
+            );
+        }
         for word in 0..words_for(self.rules.len()) {
             let mut candidates =
                 direction.word(word) & sources.word(word) & destinations.word(word);

@@ -101,7 +101,11 @@ impl Default for AnswersText {
 #[serde(deny_unknown_fields)]
 pub struct List {
     /// What is listed.
+    #[serde(default)]
     pub entries: Vec<Pattern>,
+    /// Whether [`crate::DynamicEntries`] are listed too.
+    #[serde(default)]
+    pub dynamic: bool,
 }
 
 /// A weekly time window in a zone.

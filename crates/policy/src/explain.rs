@@ -1,10 +1,11 @@
 //! Why a call is decided as it is: the decision, and a verdict for every rule (docs/contracts.md 4).
-use ringfence_numbers::{NumberClass, Party};
+use jiff::Timestamp;
+use ringfence_numbers::{NEVER, NumberClass, Party};
 use serde::Serialize;
 
 use crate::document::{Matcher, Mode};
 use crate::snapshot::{Call, CompiledRule, Snapshot};
-use crate::{Action, Decision, REGEXP_MAX, Reason, Values};
+use crate::{Action, Decision, DynamicEntries, REGEXP_MAX, Reason, Values};
 
 /// What `explain` answers, as it is shown.
 #[derive(Debug, Serialize)]
@@ -73,15 +74,22 @@ pub enum Verdict {
 impl Snapshot {
     /// Explains a call at `now_us`. Rate conditions are taken as not exceeded: explaining counts no call.
     #[must_use]
-    pub fn explain(&self, source: Option<&str>, destination: &str, now_us: i64) -> Explanation {
+    pub fn explain(
+        &self,
+        source: Option<&str>,
+        destination: &str,
+        now_us: i64,
+        entries: &DynamicEntries,
+    ) -> Explanation {
         let from = source.map_or(Party::ABSENT, |text| self.plan.normalise(text.as_bytes()));
         let to = self.plan.normalise(destination.as_bytes());
         let call = self.call(from, to);
-        let decision = self.decide_with(&call, now_us, |rule| rule.rate.is_none());
+        let decision = self.decide_with(&call, now_us, entries, |rule| rule.rate.is_none());
         let verdicts = Walk {
             snapshot: self,
             call: &call,
             now_us,
+            entries,
         }
         .verdicts();
         let name = |id: u32| {
@@ -147,6 +155,7 @@ struct Walk<'a> {
     snapshot: &'a Snapshot,
     call: &'a Call,
     now_us: i64,
+    entries: &'a DynamicEntries,
 }
 
 impl Walk<'_> {
@@ -235,21 +244,42 @@ impl Walk<'_> {
         if matchers.is_empty() {
             return Ok(format!("any {side}"));
         }
-        let holds = |matcher: &&Matcher| match matcher {
-            Matcher::Pattern(pattern) => party.number.is_some_and(|number| pattern.matches(number)),
-            Matcher::Class(class) => party.class == *class,
+        // How a matcher holds: empty for what is in the policy itself.
+        let holds = |matcher: &Matcher| match matcher {
+            Matcher::Pattern(pattern) => party
+                .number
+                .is_some_and(|number| pattern.matches(number))
+                .then(String::new),
+            Matcher::Class(class) => (party.class == *class).then(String::new),
             Matcher::List(name) => {
                 let tag = self
                     .snapshot
                     .lists
                     .binary_search(name)
                     .unwrap_or(usize::MAX);
-                lists.iter().any(|&list| list as usize == tag)
+                match lists.iter().any(|&list| list as usize == tag) {
+                    true => Some(String::new()),
+                    false => self.dynamic_entry(name, party),
+                }
             }
         };
-        match matchers.iter().find(holds) {
-            Some(matcher) => Ok(format!("{side} {shown} is in {matcher}")),
+        let found = matchers
+            .iter()
+            .find_map(|matcher| Some((matcher, holds(matcher)?)));
+        match found {
+            Some((matcher, how)) => Ok(format!("{side} {shown} is in {matcher}{how}")),
             None => Err(format!("{side} {shown} is in none of the rule's {side}s")),
         }
+    }
+
+    /// That the party is on a dynamic list now, and until when.
+    fn dynamic_entry(&self, list: &String, party: &Party) -> Option<String> {
+        self.snapshot.dynamic.binary_search(list).ok()?;
+        let until = self.entries.until(list, party.number?, self.now_us)?;
+        let end = match Timestamp::from_microsecond(until) {
+            Ok(time) if until != NEVER => format!("until {time:.0}"),
+            _ => "without end".to_owned(),
+        };
+        Some(format!(" by a dynamic entry, {end}"))
     }
 }

@@ -4,8 +4,9 @@
 //! [`Snapshot`], and `decide(query, now)` answers from it. Pure: no I/O, no clock.
 //!
 //! ```text
-//! bytes ─ document ─► Document ─ compile ─► Snapshot ─ decide(call, now, rates) ─► Decision
-//!                                              └────── explain(source, destination, now) ─► Explanation
+//! bytes ─ document ─► Document ─ compile ─► Snapshot ─ decide(call, now, rates, entries) ─► Decision
+//!                                              └────── explain(source, destination, now, entries) ─► Explanation
+//! bytes ─ DynamicEntries ───────────────────────────────────────────────────┘
 //! ```
 #![cfg_attr(test, allow(clippy::unwrap_used, clippy::expect_used, clippy::panic))]
 
@@ -15,6 +16,7 @@ mod compile;
 mod decide;
 mod decision;
 mod document;
+mod dynamic;
 mod error;
 mod explain;
 mod network;
@@ -27,6 +29,7 @@ pub use decision::{Action, Decision, MONITORED_MAX, Monitored, Reason};
 pub use document::{
     Client, Document, List, Matcher, Mode, NoOpinion, Rate, RateKey, Rule, RuleDirection, Schedule,
 };
+pub use dynamic::{DYNAMIC_ENTRIES_MAX, DynamicEntries};
 pub use error::PolicyError;
 pub use explain::{Explanation, RuleVerdict, Verdict};
 pub use network::{Network, NetworkMap};

@@ -23,6 +23,8 @@ pub struct Snapshot {
     pub(crate) numbers: NumberMap,
     /// Names of lists; a list's tag is its place.
     pub(crate) lists: Vec<String>,
+    /// Names of the dynamic lists that rules name, in order.
+    pub(crate) dynamic: Vec<String>,
     pub(crate) sources: Side,
     pub(crate) destinations: Side,
     /// By direction of the call.
@@ -69,6 +71,8 @@ pub(crate) struct Side {
     pub(crate) classes: [RuleBits; NumberClass::COUNT],
     /// By set of tags.
     pub(crate) sets: RuleRows,
+    /// By place in [`Snapshot::dynamic`].
+    pub(crate) dynamic: RuleRows,
 }
 
 /// A call as the rules see it.
@@ -172,7 +176,7 @@ impl Side {
 }
 
 impl<'a> Satisfied<'a> {
-    fn add(&mut self, row: Row<'a>) {
+    pub(crate) fn add(&mut self, row: Row<'a>) {
         match self.rows.get_mut(self.count) {
             Some(slot) => {
                 *slot = row;

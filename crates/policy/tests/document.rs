@@ -1,7 +1,7 @@
 //! The policy document of docs/contracts.md 4: what it means, and that faults name their field.
 #![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic)]
 
-use ringfence_policy::{NoOpinion, Snapshot};
+use ringfence_policy::{DynamicEntries, NoOpinion, Snapshot};
 use serde_json::{Value, json};
 
 const CONTRACT: &str = r#"{"format": 1, "version": 7,
@@ -21,7 +21,8 @@ const CONTRACT: &str = r#"{"format": 1, "version": 7,
 
 fn explained(source: Option<&str>, destination: &str) -> Value {
     let snapshot = Snapshot::from_bytes(CONTRACT.as_bytes()).unwrap();
-    serde_json::to_value(snapshot.explain(source, destination, 0)).unwrap()
+    serde_json::to_value(snapshot.explain(source, destination, 0, &DynamicEntries::default()))
+        .unwrap()
 }
 
 #[test]
@@ -82,8 +83,13 @@ fn emergency_numbers_stay_allowed_under_a_policy_that_terminates_everything() {
         "sip:911@psap",
         "tel:911",
     ] {
-        let explained =
-            serde_json::to_value(snapshot.explain(Some("+12105550001"), destination, 0)).unwrap();
+        let explained = serde_json::to_value(snapshot.explain(
+            Some("+12105550001"),
+            destination,
+            0,
+            &DynamicEntries::default(),
+        ))
+        .unwrap();
         assert_eq!(
             (&explained["action"], &explained["reason"]),
             (&json!("allow"), &json!("protected")),
@@ -91,7 +97,8 @@ fn emergency_numbers_stay_allowed_under_a_policy_that_terminates_everything() {
         );
     }
     assert_eq!(
-        serde_json::to_value(snapshot.explain(None, "+12105550001", 0)).unwrap()["action"],
+        serde_json::to_value(snapshot.explain(None, "+12105550001", 0, &DynamicEntries::default()))
+            .unwrap()["action"],
         "terminate"
     );
 }

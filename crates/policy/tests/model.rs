@@ -5,7 +5,7 @@ use std::collections::HashMap;
 
 use proptest::prelude::*;
 use ringfence_numbers::{Direction, NumberClass, Party};
-use ringfence_policy::{Action, RateCounters, Reason, Snapshot, Verdict};
+use ringfence_policy::{Action, DynamicEntries, RateCounters, Reason, Snapshot, Verdict};
 use serde_json::{Value, json};
 
 const MINUTE_US: i64 = 60_000_000;
@@ -14,6 +14,7 @@ const DAYS: [&str; 7] = ["mon", "tue", "wed", "thu", "fri", "sat", "sun"];
 /// The reference: strings, loops, nothing clever.
 struct Plain<'a> {
     document: &'a Value,
+    entries: &'a Value,
     calls: HashMap<(u64, String), Vec<i64>>,
 }
 
@@ -49,8 +50,8 @@ impl Plain<'_> {
             let wanted = rule["direction"].as_str().unwrap();
             let matches = rule["mode"] != "off"
                 && (wanted == "any" || wanted == direction.word())
-                && self.side(&rule["sources"], source)
-                && self.side(&rule["destinations"], destination)
+                && self.side(&rule["sources"], source, now_us)
+                && self.side(&rule["destinations"], destination, now_us)
                 && self.in_schedule(&rule["schedule"], now_us)
                 && self.above_rate(rule, source, destination, now_us);
             if !matches {
@@ -85,23 +86,34 @@ impl Plain<'_> {
         }
     }
 
-    fn side(&self, matchers: &Value, party: &Party) -> bool {
+    fn side(&self, matchers: &Value, party: &Party, now_us: i64) -> bool {
         let matchers = matchers.as_array().unwrap();
         matchers.is_empty()
             || matchers
                 .iter()
-                .any(|matcher| self.matches(matcher.as_str().unwrap(), party))
+                .any(|matcher| self.matches(matcher.as_str().unwrap(), party, now_us))
     }
 
-    fn matches(&self, matcher: &str, party: &Party) -> bool {
+    fn matches(&self, matcher: &str, party: &Party, now_us: i64) -> bool {
         if let Some(class) = matcher.strip_prefix("class:") {
             return party.class.word() == class;
         }
         if let Some(name) = matcher.strip_prefix("list:") {
-            let entries = self.document["lists"][name]["entries"].as_array().unwrap();
+            let list = &self.document["lists"][name];
+            let entries = list["entries"].as_array().unwrap();
+            let dynamic = self.entries["lists"][name]
+                .as_object()
+                .filter(|_| list["dynamic"] == true);
+            let acting = dynamic
+                .into_iter()
+                .flatten()
+                .filter(|(_, until)| until.as_i64().is_none_or(|until| now_us < until))
+                .map(|(pattern, _)| pattern.as_str());
             return entries
                 .iter()
-                .any(|entry| self.matches(entry.as_str().unwrap(), party));
+                .map(|entry| entry.as_str().unwrap())
+                .chain(acting)
+                .any(|entry| self.matches(entry, party, now_us));
         }
         let Some(number) = party.number else {
             return false;
@@ -227,7 +239,8 @@ fn schedule() -> impl Strategy<Value = Value> {
 }
 
 fn document() -> impl Strategy<Value = Value> {
-    let lists = prop::collection::vec(prop::collection::vec(pattern(), 0..8), 4);
+    let list = (prop::collection::vec(pattern(), 0..8), any::<bool>());
+    let lists = prop::collection::vec(list, 4);
     // Beyond 64 rules a second word of bits is in play.
     let rules = prop_oneof![4 => prop::collection::vec(rule(), 0..12), 1 => prop::collection::vec(rule(), 60..140)];
     (lists, prop::collection::vec(schedule(), 2), rules).prop_map(|(lists, schedules, mut rules)| {
@@ -238,12 +251,20 @@ fn document() -> impl Strategy<Value = Value> {
         let lists: serde_json::Map<_, _> = lists
             .into_iter()
             .enumerate()
-            .map(|(index, list)| (format!("l{index}"), json!({"entries": list})))
+            .map(|(index, (list, dynamic))| (format!("l{index}"), json!({"entries": list, "dynamic": dynamic})))
             .collect();
         json!({"format": 1, "version": 3, "protected": ["911", "+12222222"], "lists": lists,
                "site": {"country_code": "1", "extension_lengths": [4], "own_ranges": ["+110*", "+21000000-+21222222"]},
                "schedules": {"s0": schedules[0], "s1": schedules[1]}, "rules": rules})
     })
+}
+
+/// For the lists of [`document`] and one that it does not have; ends lie within two weeks.
+fn entries() -> impl Strategy<Value = Value> {
+    let until = prop::option::weighted(0.7, 0..14 * 1440 * MINUTE_US);
+    let list = prop::collection::hash_map(pattern(), until, 0..8);
+    prop::collection::hash_map((0..5u8).prop_map(|index| format!("l{index}")), list, 0..5)
+        .prop_map(|lists| json!({"format": 1, "change": 1, "lists": lists}))
 }
 
 fn party() -> impl Strategy<Value = String> {
@@ -259,18 +280,20 @@ proptest! {
     #[test]
     fn engine_equals_the_plain_reading(
         document in document(),
+        entries in entries(),
         calls in prop::collection::vec((party(), party(), 0..40 * MINUTE_US), 1..30),
         start in 0..14 * 1440i64,
     ) {
         let snapshot = Snapshot::from_bytes(document.to_string().as_bytes()).unwrap();
-        let mut plain = Plain { document: &document, calls: HashMap::new() };
+        let compiled = DynamicEntries::from_bytes(entries.to_string().as_bytes()).unwrap();
+        let mut plain = Plain { document: &document, entries: &entries, calls: HashMap::new() };
         let rates = RateCounters::default();
         let mut now_us = start * MINUTE_US;
         for (source, destination, pause) in calls {
             now_us += pause;
             let plan = snapshot.plan();
             let call = snapshot.call(plan.normalise(source.as_bytes()), plan.normalise(destination.as_bytes()));
-            let decision = snapshot.decide(&call, now_us, &rates);
+            let decision = snapshot.decide(&call, now_us, &rates, &compiled);
             let found = Outcome {
                 action: decision.action,
                 reason: decision.reason,
@@ -284,16 +307,17 @@ proptest! {
     }
 
     #[test]
-    fn explain_tells_what_decide_does(document in document(), source in party(), destination in party()) {
+    fn explain_tells_what_decide_does(document in document(), entries in entries(), now_us in 0..14 * 1440 * MINUTE_US, source in party(), destination in party()) {
         let mut document = document;
         for rule in document["rules"].as_array_mut().unwrap() {
             rule["rate"] = Value::Null;
         }
         let snapshot = Snapshot::from_bytes(document.to_string().as_bytes()).unwrap();
+        let compiled = DynamicEntries::from_bytes(entries.to_string().as_bytes()).unwrap();
         let plan = snapshot.plan();
         let call = snapshot.call(plan.normalise(source.as_bytes()), plan.normalise(destination.as_bytes()));
-        let decision = snapshot.decide(&call, 0, &RateCounters::default());
-        let explained = snapshot.explain(Some(&source), &destination, 0);
+        let decision = snapshot.decide(&call, now_us, &RateCounters::default(), &compiled);
+        let explained = snapshot.explain(Some(&source), &destination, now_us, &compiled);
         prop_assert_eq!((explained.action, explained.reason, explained.rule_id), (decision.action, decision.reason, decision.rule_id));
         let with = |verdict| explained.rules.iter().filter(move |rule| rule.verdict == verdict).map(|rule| rule.id).collect::<Vec<_>>();
         let decides = if decision.rule_id == 0 { vec![] } else { vec![decision.rule_id] };

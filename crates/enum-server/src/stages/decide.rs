@@ -1,6 +1,6 @@
 //! Subject → verdict: the policy's decision, or the fail mode without one.
 use ringfence_numbers::{DialPlan, Direction, NumberClass, Party};
-use ringfence_policy::{Action, Decision, Reason};
+use ringfence_policy::{Action, Call, Decision, DynamicEntries, Reason, Snapshot};
 
 use super::identify::{NumberAsked, SourceText, Subject};
 use crate::installed::{Installed, Service};
@@ -60,8 +60,17 @@ fn decide_call(
         Some(policy) => {
             let call = policy.snapshot.call(verdict.source, verdict.destination);
             verdict.direction = call.direction;
-            verdict.decision = policy.snapshot.decide(&call, now_us, &service.rates);
+            verdict.decision = decide_listed(&policy.snapshot, &call, service, now_us);
         }
+    }
+}
+
+/// The dynamic entries are loaded only for a policy that asks for them.
+fn decide_listed(snapshot: &Snapshot, call: &Call, service: &Service, now_us: i64) -> Decision {
+    if snapshot.has_dynamic_lists() {
+        snapshot.decide(call, now_us, &service.rates, &service.entries.load())
+    } else {
+        snapshot.decide(call, now_us, &service.rates, &DynamicEntries::default())
     }
 }
 

@@ -9,6 +9,7 @@
 //! range     number ──tree──► set           wildcard digits & mask ──hash──► set
 //! ```
 mod exact;
+mod expiring;
 mod intern;
 mod segments;
 
@@ -20,6 +21,7 @@ use self::segments::{Boundary, Segments};
 use crate::number::DIGITS_MAX;
 use crate::{E164, Pattern};
 
+pub use self::expiring::{ExpiringSet, NEVER};
 pub use self::intern::SetId;
 
 /// Which tags hold a number.
