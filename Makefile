@@ -5,6 +5,7 @@ SHELL := /bin/bash
 
 PYTHON ?= $(shell command -v python3.11 || command -v python3)
 VENV := .venv
+export PYO3_PYTHON := $(PYTHON)
 BIN := $(VENV)/bin
 RUST_SOURCES := $(shell find crates -name '*.rs' -o -name Cargo.toml) Cargo.toml Cargo.lock
 say = @printf '\033[1m==> %s\033[0m\n' "$(1)"
@@ -14,23 +15,26 @@ help: ## Show the targets
 	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 16
 
 .PHONY: setup
-setup: $(VENV)/native.stamp ## Prepare the environment: .venv with the ringfence command, built
+setup: ## Prepare the environment: .venv with the ringfence command, data plane built
+	@$(MAKE) --no-print-directory -j2 $(VENV)/python.stamp $(VENV)/native.stamp
 
 $(VENV)/python.stamp: requirements/dev.lock
-	@command -v cargo >/dev/null || { echo "make: a Rust toolchain is needed (cargo was not found)" >&2; exit 1; }
 	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11))' || { echo "make: Python 3.11 or newer is needed, $(PYTHON) is older" >&2; exit 1; }
 	$(call say,Python packages into $(VENV) (about a minute the first time))
 	@$(PYTHON) -m venv $(VENV)
 	@$(BIN)/python -m pip install --disable-pip-version-check --no-input --progress-bar off --require-hashes -r requirements/dev.lock \
 	  | awk '/^Collecting/ { printf "  %s\n", $$2; fflush() } /^Successfully/ { print "  installed" }'
-	@touch $@
-
-$(VENV)/native.stamp: $(VENV)/python.stamp pyproject.toml $(RUST_SOURCES)
-	$(call say,Rust data plane (two minutes the first time))
-	@VIRTUAL_ENV=$(CURDIR)/$(VENV) $(BIN)/maturin develop --release --locked --skip-install
 	@printf '%s\n' '$(CURDIR)/python' > "$$($(BIN)/python -c 'import sysconfig; print(sysconfig.get_path("purelib"))')/ringfence.pth"
 	@printf '#!%s\nfrom ringfence.cli.main import run\nrun()\n' '$(CURDIR)/$(BIN)/python' > $(BIN)/ringfence && chmod +x $(BIN)/ringfence
 	@touch $@
+
+# The extension is built where the package lies; `maturin` does the same for the wheel.
+$(VENV)/native.stamp: pyproject.toml $(RUST_SOURCES)
+	@command -v cargo >/dev/null || { echo "make: a Rust toolchain is needed (cargo was not found)" >&2; exit 1; }
+	$(call say,Rust data plane (two minutes the first time))
+	@cargo build --release --locked --package ringfence-bindings --features pyo3/extension-module
+	@install -m 755 target/release/lib_native.so python/ringfence/_native.abi3.so
+	@mkdir -p $(VENV) && touch $@
 
 .PHONY: run
 run: setup ## Start everything on this machine: database, mediation with console, ENUM server
@@ -40,20 +44,24 @@ run: setup ## Start everything on this machine: database, mediation with console
 packages: ## Install the Debian packages that tests use (as root), or name the missing ones
 	@PYTHON=$(PYTHON) bash tests/packages.sh
 
+# What needs the network or the compiler goes side by side; the Python tests have the machine to themselves.
 .PHONY: test
-test: setup packages lint test-rust test-python ## Run every check and test
+test: ## Run every check and test
+	@$(MAKE) --no-print-directory -j2 setup packages
+	@$(MAKE) --no-print-directory -j2 lint test-rust
+	@$(MAKE) --no-print-directory test-python
 
 .PHONY: lint
 lint: setup ## Formatting, lints and types
 	$(call say,Lints and types)
 	@$(BIN)/ruff check --quiet . && $(BIN)/ruff format --check --quiet .
-	@$(BIN)/mypy
 	@cargo fmt --all --check
-	@cargo clippy --quiet --release --locked --workspace --all-targets -- -D warnings
+	@$(BIN)/mypy
 
 .PHONY: test-rust
-test-rust: ## Unit, property and model tests of the crates
-	$(call say,Rust tests)
+test-rust: ## Lints, unit, property and model tests of the crates
+	$(call say,Rust lints and tests)
+	@cargo clippy --quiet --release --locked --workspace --all-targets -- -D warnings
 	@cargo test --quiet --release --locked --workspace --exclude ringfence-bindings
 
 .PHONY: test-python
