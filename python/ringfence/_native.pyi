@@ -85,5 +85,8 @@ def arrow_to_copy(stream: bytes) -> bytes:
 def canonical_pattern(text: str) -> str:
     """A pattern in its one form: two texts of the same meaning become equal. ValueError says what is wrong."""
 
+def parse_source(raw: str) -> dict[str, str]:
+    """`tgrp`, `trunk-context`, `rn`, `cic` (RFC 4904, 4694) of a source URI, without escapes; what it has."""
+
 def normalise(number: str, site: str) -> tuple[int, int]:
     """(E.164 digits or 0, number class) of raw text under a site's dial plan (JSON, docs/contracts.md 4)."""

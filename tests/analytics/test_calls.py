@@ -70,6 +70,18 @@ def test_a_call_is_told_in_words(database: Database, add_calls: AddCalls, add_ru
         "stream": call.stream,
         "sequence": 1,
         "monitored": ["watched", "#999"],
+        "source_parameters": {},
+    }
+
+
+def test_a_call_tells_the_trunk_that_it_came_by(database: Database, add_calls: AddCalls) -> None:
+    raw = "sip:+17818675309;tgrp=tg%201;trunk-context=ssp.example.com;RN=+12105550000@orig.example.com;user=phone"
+    add_calls([{"source_raw": raw}])
+    (call,) = find(database)
+    assert call.as_json()["source_parameters"] == {
+        "tgrp": "tg 1",
+        "trunk-context": "ssp.example.com",
+        "rn": "+12105550000",
     }
 
 

@@ -21,7 +21,7 @@ from ringfence.settings import EdgeSettings
 def test_an_unknown_option_is_logged_with_its_octets(enum_server: EnumServer, tmp_path: Path) -> None:
     host, _, port = enum_server.addresses[0].rpartition(":")
     question = dns.message.make_query("3.2.1.0.5.5.5.0.1.2.1.e164.internal", "NAPTR", use_edns=0)
-    question.use_edns(0, options=[dns.edns.GenericOption(65002, b"\x01call-id")])
+    question.use_edns(0, options=[dns.edns.GenericOption(dns.edns.OptionType.make(65002), b"\x01call-id")])
     dns.query.udp(question, host, timeout=5, port=int(port))
     agent = Agent(
         enum_server,

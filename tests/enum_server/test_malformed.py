@@ -59,7 +59,7 @@ def malformed(chance: random.Random) -> bytes:
 
 
 def messages(count: int) -> Iterator[bytes]:
-    chance = random.Random(SEED)  # noqa: S311 - repeatable, not secret
+    chance = random.Random(SEED)
     for _ in range(count):
         yield malformed(chance)
 

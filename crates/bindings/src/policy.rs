@@ -1,8 +1,12 @@
-//! `Policy`, `DynamicEntries`, `PolicyError`, `normalise` and `canonical_pattern`: the pure parts.
+//! `Policy`, `DynamicEntries`, `PolicyError`, `normalise`, `parse_source` and `canonical_pattern`: the pure parts.
+use std::collections::BTreeMap;
+
 use pyo3::create_exception;
 use pyo3::exceptions::PyValueError;
 use pyo3::prelude::*;
-use ringfence_numbers::{DialPlan, Pattern, PatternError, Site};
+use ringfence_numbers::{
+    DialPlan, Pattern, PatternError, ROUTING_PARAMETERS, Site, uri_user, without_escapes,
+};
 use ringfence_policy::{DynamicEntries, Snapshot};
 
 create_exception!(
@@ -97,6 +101,17 @@ fn normalise(py: Python<'_>, number: &str, site: &str) -> PyResult<(u64, u8)> {
     })
 }
 
+/// Trunk group, its context, routing number and carrier in a source as received (RFC 4694, 4904), without escapes.
+#[pyfunction]
+fn parse_source(raw: &str) -> BTreeMap<&'static str, String> {
+    let found = uri_user(raw.as_bytes());
+    let text = |value| String::from_utf8_lossy(&without_escapes(value)).into_owned();
+    ROUTING_PARAMETERS
+        .into_iter()
+        .filter_map(|name| Some((name, text(found.parameter(name)?))))
+        .collect()
+}
+
 /// A refused document as Python sees it.
 pub(crate) fn policy_error(error: ringfence_policy::PolicyError) -> PyErr {
     PolicyError::new_err(error.to_string())
@@ -107,5 +122,6 @@ pub(crate) fn register(module: &Bound<'_, PyModule>) -> PyResult<()> {
     module.add_class::<Policy>()?;
     module.add_class::<PyDynamicEntries>()?;
     module.add_function(wrap_pyfunction!(canonical_pattern, module)?)?;
+    module.add_function(wrap_pyfunction!(parse_source, module)?)?;
     module.add_function(wrap_pyfunction!(normalise, module)?)
 }

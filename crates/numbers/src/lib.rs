@@ -20,4 +20,4 @@ pub use number::{DIGITS_MAX, DIGITS_MIN, E164};
 pub use pattern::{Pattern, PatternError};
 pub use plan::{DialPlan, Party, PlanError, Site};
 pub use set::{ExpiringSet, NEVER, NumberMap, NumberMapBuilder, NumberSet, SetId};
-pub use uri::{UriUser, uri_user};
+pub use uri::{ROUTING_PARAMETERS, UriUser, uri_user, without_escapes};

@@ -11,6 +11,50 @@ pub struct UriUser<'a> {
     pub context: Option<&'a [u8]>,
     /// Host part without port, empty for tel and bare text.
     pub host: &'a [u8],
+    /// Parameters of the user part, without the first `;`.
+    parameters: &'a [u8],
+}
+
+/// What says which trunk a call came by and how it is routed: trunk group and its context (RFC 4904), routing number and carrier
+/// (RFC 4694). In a sip URI they stand in the user part, before `@`.
+pub const ROUTING_PARAMETERS: [&str; 4] = ["tgrp", "trunk-context", "rn", "cic"];
+
+impl<'a> UriUser<'a> {
+    /// Value of a parameter of the user part, percent escapes as they stand; empty if it has none. The first counts.
+    #[must_use]
+    pub fn parameter(&self, name: &str) -> Option<&'a [u8]> {
+        self.parameters.split(|&c| c == b';').find_map(|parameter| {
+            let rest = without_scheme(parameter, name.as_bytes())?;
+            match rest {
+                [] => Some(rest),
+                [b'=', value @ ..] => Some(value),
+                _ => None,
+            }
+        })
+    }
+}
+
+/// Text with its percent escapes taken out (RFC 3986, 2.1); what is no escape stays.
+#[must_use]
+pub fn without_escapes(text: &[u8]) -> Vec<u8> {
+    let mut plain = Vec::with_capacity(text.len());
+    let mut rest = text;
+    while let [first, behind @ ..] = rest {
+        let escaped = match (first, behind) {
+            (b'%', [high, low, after @ ..]) => hexadecimal(*high)
+                .zip(hexadecimal(*low))
+                .map(|(high, low)| (high << 4 | low, after)),
+            _ => None,
+        };
+        let (octet, after) = escaped.unwrap_or((*first, behind));
+        plain.push(octet);
+        rest = after;
+    }
+    plain
+}
+
+fn hexadecimal(digit: u8) -> Option<u8> {
+    char::from(digit).to_digit(16).map(|value| value as u8)
 }
 
 /// Takes a source text apart. Never fails: what is no URI is all user.
@@ -37,14 +81,21 @@ pub fn uri_user(text: &[u8]) -> UriUser<'_> {
 }
 
 fn with_parameters<'a>(user: &'a [u8], host: &'a [u8]) -> UriUser<'a> {
-    let mut parts = user.split(|&c| c == b';');
-    let user = parts.next().unwrap_or_default();
-    let context = parts.find_map(|parameter| without_scheme(parameter, b"phone-context="));
-    UriUser {
+    let end = user.iter().position(|&c| c == b';');
+    let (user, parameters) = match end {
+        Some(end) => (&user[..end], &user[end + 1..]),
+        None => (user, &user[user.len()..]),
+    };
+    let mut found = UriUser {
         user,
-        context: context.and_then(|value| value.strip_prefix(b"+")),
+        context: None,
         host,
-    }
+        parameters,
+    };
+    found.context = found
+        .parameter("phone-context")
+        .and_then(|value| value.strip_prefix(b"+"));
+    found
 }
 
 fn inside_angle_brackets(text: &[u8]) -> &[u8] {
@@ -99,6 +150,35 @@ mod tests {
                 "{text}"
             );
         }
+    }
+
+    #[test]
+    fn finds_what_says_which_trunk_a_call_came_by() {
+        for (text, expected) in [
+            (
+                "sip:+17818675309;tgrp=tg1-pri;trunk-context=ssp.example.com@orig.example.com;user=phone",
+                [Some("tg1-pri"), Some("ssp.example.com"), None, None],
+            ),
+            (
+                "tel:+17818675309;RN=+12105550000;cic=+1-6789;npdi",
+                [None, None, Some("+12105550000"), Some("+1-6789")],
+            ),
+            (
+                "sip:1001;tgrp;tgrp=2;tgrpx=3@pbx;rn=4",
+                [Some(""), None, None, None],
+            ),
+            ("+12105550123", [None; 4]),
+            ("sip:pbx;tgrp=1", [None; 4]),
+        ] {
+            let found = uri_user(text.as_bytes());
+            let values = ROUTING_PARAMETERS.map(|name| found.parameter(name));
+            assert_eq!(
+                values,
+                expected.map(|value| value.map(str::as_bytes)),
+                "{text}"
+            );
+        }
+        assert_eq!(without_escapes(b"tg%201%2f%zz%2"), b"tg 1/%zz%2");
     }
 
     #[test]

@@ -10,7 +10,7 @@ from __future__ import annotations
 
 import base64
 import binascii
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from typing import Any
@@ -18,6 +18,7 @@ from typing import Any
 import psycopg
 from psycopg.rows import dict_row
 
+from ringfence._native import parse_source
 from ringfence.analytics.buckets import QUERY_TIMEOUT_S, time_limit
 from ringfence.analytics.words import number_text
 from ringfence.errors import InvalidInputError
@@ -96,6 +97,8 @@ class Call:
     stream: int
     sequence: int
     monitored: tuple[str, ...]
+    # What the source URI has of `tgrp`, `trunk-context`, `rn`, `cic`: the trunk, and how the call is routed.
+    source_parameters: Mapping[str, str]
     reported_time: datetime | None
     source_class: str
     destination_class: str
@@ -129,6 +132,7 @@ class Call:
             "stream": self.stream,
             "sequence": self.sequence,
             "monitored": list(self.monitored),
+            "source_parameters": dict(self.source_parameters),
         }
         if self.reported_time is not None:
             values["reported_time"] = self.reported_time.isoformat(timespec="microseconds")
@@ -314,6 +318,7 @@ def _call(row: dict[str, Any]) -> Call:
         stream=row["stream_id"],
         sequence=row["sequence"],
         monitored=tuple(row["monitored_names"]),
+        source_parameters=parse_source(row["source_raw"] or ""),
         reported_time=row["reported_time"] and row["reported_time"].astimezone(UTC),
         source_class=NumberClass.word_of(row["source_class"]),
         destination_class=NumberClass.word_of(row["destination_class"]),
