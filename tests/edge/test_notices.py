@@ -13,7 +13,6 @@ from tests.edge.partners import wait_until
 
 from ringfence._native import EnumServer
 from ringfence.edge.agent import Agent
-from ringfence.edge.policy_follower import PolicyFollower
 from ringfence.edge.policy_store import PolicyStore
 from ringfence.settings import EdgeSettings
 
@@ -26,7 +25,8 @@ def test_an_unknown_option_is_logged_with_its_octets(enum_server: EnumServer, tm
     agent = Agent(
         enum_server,
         enum_server.journal(),
-        PolicyFollower(enum_server, PolicyStore(tmp_path / "policy")),
+        PolicyStore(tmp_path / "policy"),
+        None,
         EdgeSettings(),
         None,
     )

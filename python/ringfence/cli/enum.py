@@ -18,6 +18,7 @@ import typer
 from ringfence.cli.options import ConfigOption, DataOption, settings_from
 from ringfence.edge.agent import Agent
 from ringfence.edge.enrolment import read_credential
+from ringfence.edge.policy_reset import PolicyReset
 from ringfence.edge.policy_store import PolicyStore, StoredPolicy
 from ringfence.errors import ConfigurationError, UnavailableError
 from ringfence.log import configure_logging
@@ -72,6 +73,13 @@ def serve(settings: Settings) -> None:
     address_file = settings.data / "run" / "enum.json"
     try:
         agent = Agent(server, server.journal(), store, running, settings.edge, credential)
+        reset = PolicyReset(
+            address_file.parent,
+            agent.follower,
+            has_mediation=bool(settings.edge.mediation and credential),
+            fail_mode=settings.enum.fail_mode,
+        )
+        agent.add_part("policy_reset", reset.run)
         asyncio.run(_run(agent, server, address_file))
     finally:
         server.stop()

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import sys
 import time
+from dataclasses import asdict
 from pathlib import Path
 from typing import Annotated, Any
 
@@ -12,6 +13,7 @@ import typer
 from ringfence.cli.client import Client, connect
 from ringfence.cli.options import ConfigOption, DataOption, JsonOption, settings_from
 from ringfence.cli.output import print_json, print_line, print_table
+from ringfence.edge.policy_reset import request_reset
 from ringfence.errors import InvalidInputError
 from ringfence.policy.yaml_reader import write_yaml
 
@@ -125,6 +127,13 @@ def _finish(client: Client, answer: dict[str, Any], said: str, no_wait: bool, as
     else:
         said += f"; enforced by {current} of {_count(live, 'live device')} so far."
     _show(answer, as_json, said)
+
+
+@group.command("reset")
+def reset(as_json: JsonOption = False, config: ConfigOption = None, data: DataOption = None) -> None:
+    """On a node: drop the policy its ENUM server has, and fetch the wanted one again."""
+    outcome = request_reset(settings_from(config, data).data / "run")
+    _show(asdict(outcome), as_json, outcome.in_words())
 
 
 def _wait_for_devices(client: Client) -> tuple[int, int]:

@@ -28,7 +28,7 @@ log = structlog.get_logger()
 
 
 class Agent:
-    """One edge's agent. Without mediation or credential it serves metrics only."""
+    """One edge's agent. Without mediation or credential it serves metrics and runs the further `parts` only."""
 
     def __init__(
         self,
@@ -46,9 +46,14 @@ class Agent:
         self._journal = journal
         self._settings = settings
         self._credential = credential
+        self._parts: dict[str, Callable[[], Awaitable[None]]] = {}
         self.uplink = Uplink(journal, kind=kind, upload_events=settings.upload_events, upload_ms=settings.upload_ms)
         self.follower = PolicyFollower(server, store, running=running, installed=lambda: self.heartbeat.send_soon())
         self.heartbeat = Heartbeat(server, journal, self.follower, settings.heartbeat_s)
+
+    def add_part(self, name: str, part: Callable[[], Awaitable[None]]) -> None:
+        """Run something more, with or without a mediation; before `run`."""
+        self._parts[name] = part
 
     async def run(self, ready: Callable[[str], None] = lambda _: None) -> None:
         """Run until cancelled; `ready` is told the address of /metrics."""
@@ -57,6 +62,8 @@ class Agent:
             ready(await metrics.start(self._settings.metrics_host, self._settings.metrics_port))
             async with asyncio.TaskGroup() as tasks:
                 tasks.create_task(keep_running("notices", self._report_notices))
+                for name, part in self._parts.items():
+                    tasks.create_task(keep_running(name, part))
                 if self._settings.mediation and self._credential:
                     tasks.create_task(self._beside_mediation(self._credential))
                 else:

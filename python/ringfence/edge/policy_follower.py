@@ -44,29 +44,73 @@ class PolicyFollower:
         self.running_hash = running.hash if running else ""
         self.refused: str | None = None
         self._known: tuple[int, str] = (running.version, running.hash) if running else (0, "")
+        self._changing = asyncio.Lock()
+        self._asked_again = asyncio.Event()
+        self._answered = asyncio.Event()
+
+    @property
+    def version(self) -> int:
+        """Version enforced, 0 for none."""
+        return self._holder.policy_version
 
     async def run(self, client: MediationClient) -> None:
         """Follow until cancelled."""
         backoff = Backoff()
         while True:
             try:
-                wanted = await client.policy(*self._known, self._poll_s)
+                wanted = await self._poll(client)
             except RingfenceError as error:
                 log.warning("policy.poll_failed", code=error.code, error=error.message)
                 await asyncio.sleep(backoff.next_s())
                 continue
             backoff.reset()
             if wanted is not None:
-                await asyncio.to_thread(self._take, wanted)
+                async with self._changing:
+                    await asyncio.to_thread(self._take, wanted)
+                    self._answered.set()
+
+    async def reset(self) -> int:
+        """Drop the policy, on the disk too, and ask for the wanted one at once; the version dropped, 0 for none."""
+        async with self._changing:
+            dropped = self.version
+            await asyncio.to_thread(self._drop)
+            self._answered.clear()
+            self._asked_again.set()
+        return dropped
+
+    async def wait_for_answer(self, timeout_s: float) -> None:
+        """Wait until a policy came after `reset`, at most so long."""
+        try:
+            async with asyncio.timeout(timeout_s):
+                await self._answered.wait()
+        except TimeoutError:
+            pass
+
+    async def _poll(self, client: MediationClient) -> WantedPolicy | None:
+        """One long poll; given up without an answer when `reset` changes what to ask for."""
+        self._asked_again.clear()
+        poll = asyncio.create_task(client.policy(*self._known, self._poll_s))
+        again = asyncio.create_task(self._asked_again.wait())
+        try:
+            await asyncio.wait((poll, again), return_when=asyncio.FIRST_COMPLETED)
+            # An answer that came at the same time is to what was known before.
+            return None if again.done() else poll.result()
+        finally:
+            for task in (poll, again):
+                task.cancel()
+            await asyncio.gather(poll, again, return_exceptions=True)
+
+    def _drop(self) -> None:
+        self._holder.uninstall()
+        self._known, self.running_hash, self.refused = (0, ""), "", None
+        self._installed()
+        self._save(None)
 
     def _take(self, wanted: WantedPolicy) -> None:
         """Install and save; slow parts (compiling, the disk) run in this thread, off the event loop."""
         if wanted.version == 0:
-            self._holder.uninstall()
-            self._known, self.running_hash, self.refused = (0, ""), "", None
+            self._drop()
             log.info("policy.uninstalled")
-            self._installed()
-            self._save(None)
             return
         self._known = (wanted.version, wanted.hash)
         try:
