@@ -9,7 +9,8 @@ import sys
 from pathlib import Path
 
 import pytest
-from tests.edge.partners import CREDENTIAL, Edge, FakeMediation, document, sha256, wait_until
+from tests.edge.edge_process import Edge
+from tests.edge.partners import CREDENTIAL, FakeMediation, document, sha256, wait_until
 
 from ringfence.edge.policy_reset import request_reset
 from ringfence.edge.policy_store import PolicyStore, StoredPolicy
