@@ -181,3 +181,39 @@ def test_the_local_token_is_for_the_owners_eyes_only(mediation: RunningMediation
     for file in (token_file(data), mediation_file(data)):
         assert stat.S_IMODE(file.stat().st_mode) == 0o600
     assert stat.S_IMODE((data / "run").stat().st_mode) == 0o700
+
+
+def test_entries_of_a_dynamic_list_come_and_go(ringfence: Run) -> None:
+    policy = 'lists: {attackers: {dynamic: true}}\nrules: [{name: a, sources: ["list:attackers"], action: terminate}]'
+    ringfence("policy", "apply", "-", stdin=policy)
+    said = [
+        ringfence("list", "show", "attackers"),
+        ringfence("list", "add", "attackers", "+13005550100", "--expires", "2h", "--note", "flood"),
+        ringfence("list", "add", "attackers", "+1900*"),
+        ringfence("list", "show", "attackers"),
+        ringfence("list", "remove", "attackers", "+1900*"),
+        ringfence("explain", "+13005550100", "+12105550199"),
+    ]
+    assert [done.returncode for done in said] == [0] * len(said), [done.stderr for done in said]
+    golden("list", "\n".join(done.stdout for done in said))
+    (entry,) = json.loads(ringfence("list", "show", "attackers", "--json").stdout)
+    assert (entry["pattern"], entry["note"], entry["origin"]) == ("+13005550100", "flood", "local")
+
+
+@pytest.mark.parametrize(
+    ("arguments", "status", "why"),
+    [
+        (
+            ("add", "attackers", "+13005550100"),
+            3,
+            "list 'attackers' is not a dynamic list of a policy, and none is inst",
+        ),
+        (("add", "attackers", "+13005550100", "--expires", "soon"), 2, "--expires: 'soon' is not a duration"),
+        (("remove", "attackers", "13005550100"), 2, "pattern: '13005550100': must start with +"),
+        (("show", "attackers"), 3, "not a dynamic list"),
+    ],
+)
+def test_a_refused_list_command_says_why(ringfence: Run, arguments: tuple[str, ...], status: int, why: str) -> None:
+    done = ringfence("list", *arguments)
+    assert (done.returncode, done.stdout) == (status, "")
+    assert why in done.stderr

@@ -113,6 +113,8 @@ def test_only_the_owner_writes_a_table() -> None:
         "policy_rule": {"policy"},
         "policy_version": {"policy"},
         "policy_installation": {"policy"},
+        "dynamic_entry": {"policy"},
+        "dynamic_change": {"policy"},
         "device": {"mediation"},
         "device_stream": {"mediation"},
         "enum_event": {"mediation", "database"},

@@ -24,6 +24,7 @@ PREFIX = "/api/v1"
 RESOURCES = (
     "sessions",
     "policy",
+    "lists",
     "explain",
     "devices",
     "edge",

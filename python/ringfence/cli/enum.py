@@ -17,6 +17,7 @@ import typer
 
 from ringfence.cli.options import ConfigOption, DataOption, settings_from
 from ringfence.edge.agent import Agent
+from ringfence.edge.dynamic_entries import EntriesFollower
 from ringfence.edge.enrolment import read_credential
 from ringfence.edge.policy_reset import PolicyReset
 from ringfence.edge.policy_store import PolicyStore, StoredPolicy
@@ -72,7 +73,9 @@ def serve(settings: Settings) -> None:
     server, running = start_data_plane(json.dumps(server_configuration(settings)), store)
     address_file = settings.data / "run" / "enum.json"
     try:
-        agent = Agent(server, server.journal(), store, running, settings.edge, credential)
+        entries = EntriesFollower(server, PolicyStore(folder / "entries", "entries"))
+        entries.install_stored()
+        agent = Agent(server, server.journal(), store, running, settings.edge, credential, entries=entries)
         reset = PolicyReset(
             address_file.parent,
             agent.follower,

@@ -14,6 +14,7 @@ GROUPS: tuple[str, ...] = (
     "up",
     "status",
     "policy",
+    "list",
     "explain",
     "device",
     "user",

@@ -14,6 +14,7 @@ import structlog
 
 from ringfence.edge.backoff import Backoff
 from ringfence.edge.data_plane import DataPlane, EventJournal
+from ringfence.edge.dynamic_entries import EntriesFollower
 from ringfence.edge.heartbeat import Heartbeat
 from ringfence.edge.mediation_client import MediationClient
 from ringfence.edge.metrics import EdgeMetrics, MetricsServer
@@ -40,10 +41,12 @@ class Agent:
         credential: str | None,
         *,
         kind: str = "enum",
+        entries: EntriesFollower | None = None,
     ) -> None:
         """`running`: the policy that the data plane was started with."""
         self._server = server
         self._journal = journal
+        self._entries = entries
         self._settings = settings
         self._credential = credential
         self._parts: dict[str, Callable[[], Awaitable[None]]] = {}
@@ -73,11 +76,13 @@ class Agent:
 
     async def _beside_mediation(self, credential: str) -> None:
         # Each part its own connections: a long upload never delays a policy or a heartbeat.
-        parts: tuple[tuple[str, Callable[[MediationClient], Coroutine[Any, Any, None]]], ...] = (
+        parts: list[tuple[str, Callable[[MediationClient], Coroutine[Any, Any, None]]]] = [
             ("policy", self.follower.run),
             ("uplink", self.uplink.run),
             ("heartbeat", self.heartbeat.run),
-        )
+        ]
+        if self._entries is not None:
+            parts.append(("entries", self._entries.run))
         clients = {name: MediationClient(self._settings.mediation, credential) for name, _ in parts}
         try:
             async with asyncio.TaskGroup() as tasks:

@@ -28,6 +28,14 @@ class PolicyHolder(Protocol):
     def uninstall(self) -> None: ...
 
 
+class EntriesHolder(Protocol):
+    """What dynamic entries are installed on. `install_entries` raises ValueError for what does not compile."""
+
+    @property
+    def entries_change(self) -> int: ...
+    def install_entries(self, document: bytes) -> None: ...
+
+
 class DataPlane(PolicyHolder, Protocol):
     """A running data plane."""
 

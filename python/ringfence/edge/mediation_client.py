@@ -130,6 +130,12 @@ class MediationClient:
             raise UnavailableError(f"mediation {self.address}: policy {wanted} does not have the hash it comes with")
         return WantedPolicy(wanted, told, document)
 
+    async def entries(self, have: int, wait_s: float) -> dict[str, Any] | None:
+        """Wait for changes of dynamic entries after change `have`; None when there are none yet."""
+        query: dict[str, int | float] = {"have": have, "wait_s": wait_s}
+        response = await self._call("GET", "/entries", params=query, timeout_s=self._timeout_s + wait_s)
+        return None if response.status_code == httpx.codes.NO_CONTENT else _json(response)
+
     async def heartbeat(self, report: Mapping[str, Any]) -> int:
         """Report; the mediation's clock, microseconds since 1970."""
         answer = _json(await self._call("POST", "/heartbeat", json=dict(report)))

@@ -16,7 +16,6 @@ from pathlib import Path
 
 import structlog
 
-_HEAD = b"ringfence-policy 1 "
 _HEAD_MAX = 200
 _NAME = "installed"
 
@@ -33,10 +32,12 @@ class StoredPolicy:
 
 
 class PolicyStore:
-    """The folder with the last good policy."""
+    """The folder with the last good policy; or, told `what`, with another numbered document."""
 
-    def __init__(self, folder: Path) -> None:
+    def __init__(self, folder: Path, what: str = "policy") -> None:
         self._folder = folder
+        self._what = what
+        self._head = f"ringfence-{what} 1 ".encode()
         self._file = folder / _NAME
 
     def load(self) -> StoredPolicy | None:
@@ -46,9 +47,9 @@ class PolicyStore:
         except FileNotFoundError:
             return None
         except OSError as error:
-            log.error("policy.unreadable", file=str(self._file), error=str(error))
+            log.error(f"{self._what}.unreadable", file=str(self._file), error=str(error))
             return None
-        policy = _parse(content)
+        policy = _parse(content, self._head)
         if policy is None:
             self.set_aside("is not what its head says")
         return policy
@@ -59,7 +60,7 @@ class PolicyStore:
         fresh = self._file.with_suffix(".new")
         descriptor = os.open(fresh, os.O_WRONLY | os.O_CREAT | os.O_TRUNC, 0o600)
         with os.fdopen(descriptor, "wb") as file:
-            file.write(_HEAD + _told(policy.version, policy.hash) + b"\n" + policy.document)
+            file.write(self._head + _told(policy.version, policy.hash) + b"\n" + policy.document)
             file.flush()
             os.fsync(file.fileno())
         fresh.replace(self._file)
@@ -74,11 +75,11 @@ class PolicyStore:
     def set_aside(self, why: str) -> None:
         """Keep a damaged file for inspection, out of the way."""
         aside = self._file.with_suffix(".damaged")
-        log.error("policy.set_aside", file=str(self._file), kept_as=str(aside), why=why)
+        log.error(f"{self._what}.set_aside", file=str(self._file), kept_as=str(aside), why=why)
         try:
             self._file.replace(aside)
         except OSError as error:
-            log.error("policy.set_aside_failed", file=str(self._file), error=str(error))
+            log.error(f"{self._what}.set_aside_failed", file=str(self._file), error=str(error))
 
     def _sync_folder(self) -> None:
         descriptor = os.open(self._folder, os.O_RDONLY | os.O_DIRECTORY)
@@ -88,11 +89,11 @@ class PolicyStore:
             os.close(descriptor)
 
 
-def _parse(content: bytes) -> StoredPolicy | None:
-    if not content.startswith(_HEAD):
+def _parse(content: bytes, start: bytes) -> StoredPolicy | None:
+    if not content.startswith(start):
         return None
     end = content.find(b"\n", 0, _HEAD_MAX)
-    head, document = content[len(_HEAD) : end], content[end + 1 :]
+    head, document = content[len(start) : end], content[end + 1 :]
     version = head.partition(b" ")[0]
     content_hash = hashlib.sha256(document).hexdigest()
     if end < 0 or not version.isdigit() or head != _told(int(version), content_hash):

@@ -10,8 +10,10 @@ from datetime import UTC, datetime
 from ringfence.accounts.credentials import purge_credentials
 from ringfence.database.connection import Database
 from ringfence.mediation.distribution import Distribution
+from ringfence.mediation.entries_feed import EntriesFeed
 from ringfence.mediation.ingest.store import Ingest
 from ringfence.mediation.leader import Leader, ScheduledWork
+from ringfence.policy import dynamic
 from ringfence.settings import Settings
 
 
@@ -20,8 +22,16 @@ def _purge_credentials(database: Database) -> None:
         purge_credentials(connection, datetime.now(UTC))
 
 
+def _expire_dynamic_entries(database: Database) -> None:
+    with database.connection() as connection:
+        dynamic.expire(connection, datetime.now(UTC))
+
+
 # What the leader does for all mediations of the database.
-SCHEDULE: tuple[ScheduledWork, ...] = (ScheduledWork("purge_credentials", 3600.0, _purge_credentials),)
+SCHEDULE: tuple[ScheduledWork, ...] = (
+    ScheduledWork("purge_credentials", 3600.0, _purge_credentials),
+    ScheduledWork("expire_dynamic_entries", 60.0, _expire_dynamic_entries),
+)
 
 
 class MediationProcess:
@@ -31,6 +41,7 @@ class MediationProcess:
         self.settings = settings
         self.database = database
         self.distribution = Distribution(database)
+        self.entries_feed = EntriesFeed(database)
         self.ingest = Ingest(database)
         self.leader = Leader(database, SCHEDULE)
 
@@ -39,6 +50,7 @@ class MediationProcess:
         """Run the background tasks while the application serves."""
         tasks = [
             asyncio.create_task(self.distribution.run(), name="distribution"),
+            asyncio.create_task(self.entries_feed.run(), name="entries_feed"),
             asyncio.create_task(self.leader.run(), name="leader"),
         ]
         try:
@@ -54,3 +66,4 @@ class MediationProcess:
     def stop(self) -> None:
         """Let long polls go, so that the server can close its connections. Idempotent."""
         self.distribution.stop()
+        self.entries_feed.stop()

@@ -17,7 +17,7 @@ from ringfence._native import PolicyError
 from ringfence.errors import InvalidInputError
 from ringfence.numbering.dial_plan import DialPlan, Site, dial_plan_of
 from ringfence.policy.profiles import BUILT_IN, DEFAULT
-from ringfence.policy.rules import Answers, Policy, Rule
+from ringfence.policy.rules import Answers, NumberList, Policy, Rule
 
 FORMAT = 1
 
@@ -33,7 +33,7 @@ def build_document(policy: Policy, site: Site, version: int, rule_ids: Mapping[s
         "answers": _profile(policy.answers),
         "profiles": _profiles(policy),
         "clients": [{"network": sbc.network, "profile": sbc.profile, "name": sbc.name} for sbc in policy.sbcs],
-        "lists": {name: {"entries": list(numbers.entries)} for name, numbers in policy.lists.items()},
+        "lists": {name: _list(numbers) for name, numbers in policy.lists.items()},
         "schedules": {name: schedule.model_dump(by_alias=True) for name, schedule in policy.schedules.items()},
         "rules": [_rule(rule, rule_ids[rule.name]) for rule in policy.rules],
     }
@@ -82,6 +82,11 @@ def _profiles(policy: Policy) -> dict[str, Any]:
 
 def _profile(answers: Answers) -> dict[str, Any]:
     return DEFAULT.as_document() | answers.model_dump(exclude_none=True)
+
+
+def _list(numbers: NumberList) -> dict[str, Any]:
+    entries = {"entries": list(numbers.entries)}
+    return entries | {"dynamic": True} if numbers.dynamic else entries
 
 
 def _rule(rule: Rule, rule_id: int) -> dict[str, Any]:

@@ -10,10 +10,11 @@ from typing import Any
 
 from psycopg import Connection
 
+from ringfence._native import DynamicEntries
 from ringfence._native import Policy as CompiledPolicy
 from ringfence.errors import InvalidInputError
 from ringfence.numbering.dial_plan import Site
-from ringfence.policy import versions
+from ringfence.policy import dynamic, versions
 from ringfence.policy.compile import build_document, canonical_bytes, compile_document
 from ringfence.policy.rules import Policy
 
@@ -21,6 +22,7 @@ _KEPT = 4
 MAX_NUMBER_LENGTH = 256
 _compiled: OrderedDict[str, CompiledPolicy] = OrderedDict()
 _compiled_lock = threading.Lock()
+_entries: tuple[int, DynamicEntries] | None = None  # number of the last change, and what acts after it
 
 
 def explain_call(
@@ -41,12 +43,28 @@ def explain_call(
         engine = compile_document(canonical_bytes(build_document(Policy(), site, 1, {})))
         return _explained(engine, source, destination, now) | {"reason": "no_policy", "policy_version": 0}
     summary = versions.read_version(connection, wanted)
-    return _explained(_engine(connection, summary), source, destination, now)
+    return _explained(_engine(connection, summary), source, destination, now, _acting_entries(connection, now))
 
 
-def _explained(engine: CompiledPolicy, source: str | None, destination: str, now: datetime) -> dict[str, Any]:
-    answer: dict[str, Any] = json.loads(engine.explain(source, destination, int(now.timestamp() * 1_000_000)))
+def _explained(
+    engine: CompiledPolicy,
+    source: str | None,
+    destination: str,
+    now: datetime,
+    entries: DynamicEntries | None = None,
+) -> dict[str, Any]:
+    now_us = int(now.timestamp() * 1_000_000)
+    answer: dict[str, Any] = json.loads(engine.explain(source, destination, now_us, entries))
     return answer
+
+
+def _acting_entries(connection: Connection, now: datetime) -> DynamicEntries:
+    """The dynamic entries as edges have them; compiled once for each change."""
+    global _entries
+    change = dynamic.last_change(connection)
+    if _entries is None or _entries[0] != change:
+        _entries = (change, dynamic.compile_entries(connection, now))
+    return _entries[1]
 
 
 def _is_unicode(text: str) -> bool:

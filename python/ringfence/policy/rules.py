@@ -90,9 +90,10 @@ class Schedule(_Part):
 
 
 class NumberList(_Part):
-    """A named list of patterns. A bare YAML sequence is its entries."""
+    """A named list of patterns. A bare YAML sequence is its entries; a dynamic one gets more without a version."""
 
     entries: tuple[Matcher, ...] = Field((), max_length=MAX_LIST_ENTRIES)
+    dynamic: bool = False
     note: Note = ""
 
     @model_validator(mode="before")

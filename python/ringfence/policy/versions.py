@@ -64,6 +64,15 @@ class Version:
 
 
 @dataclass(frozen=True)
+class DynamicLists:
+    """Names of a version's dynamic lists, and what it protects beside the country's emergency numbers."""
+
+    version: int
+    names: tuple[str, ...]
+    protected: tuple[str, ...]
+
+
+@dataclass(frozen=True)
 class Commit:
     """What a commit came to; with `is_new` false an earlier version has the same content."""
 
@@ -94,10 +103,21 @@ def commit_policy(connection: Connection, policy: Policy, site: Site, author: st
     compile_document(document, [rule.name for rule in policy.rules])
     connection.execute(
         """
-        INSERT INTO policy_version (version, hash, content_hash, document, source, message, author)
-        VALUES (%s, %s, %s, %s, %s, %s, %s)
+        INSERT INTO policy_version (version, hash, content_hash, document, source, message, author, dynamic_lists,
+                                    protected)
+        VALUES (%s, %s, %s, %s, %s, %s, %s, %s, %s)
         """,
-        (number, document_hash(document), content, document, Jsonb(policy.as_source()), message, author),
+        (
+            number,
+            document_hash(document),
+            content,
+            document,
+            Jsonb(policy.as_source()),
+            message,
+            author,
+            sorted(name for name, numbers in policy.lists.items() if numbers.dynamic),
+            list(policy.protected),
+        ),
     )
     audit.record(connection, author, "policy.commit", str(number), {"message": message, "rules": len(policy.rules)})
     return Commit(read_version(connection, number), is_new=True)
@@ -174,6 +194,18 @@ def hashes_of(connection: Connection, versions: Iterable[int]) -> dict[int, str]
         "SELECT version, hash FROM policy_version WHERE version = ANY(%s)", (list(versions),)
     ).fetchall()
     return dict(rows)
+
+
+def installed_dynamic_lists(connection: Connection) -> DynamicLists:
+    """What the installed version declares; nothing when none is installed. Reads no document."""
+    row = connection.execute(
+        """
+        SELECT v.version, v.dynamic_lists, v.protected
+        FROM policy_installation i JOIN policy_version v USING (version)
+        WHERE i.installation_id = (SELECT max(installation_id) FROM policy_installation)
+        """
+    ).fetchone()
+    return DynamicLists(row[0], tuple(row[1]), tuple(row[2])) if row else DynamicLists(0, (), ())
 
 
 def _next_version(connection: Connection) -> int:

@@ -107,6 +107,22 @@ async def wanted_policy(
     return Response(document, media_type="application/json", headers=headers)
 
 
+@router.get(
+    "/entries",
+    response_class=Response,
+    responses={200: {"description": "What the device lacks"}, 204: {"description": "Nothing new"}},
+)
+async def dynamic_entries(
+    device: CurrentDevice,
+    process: CurrentProcess,
+    have: Annotated[int, Query(ge=0, lt=2**62)] = 0,
+    wait_s: Annotated[float, Query(ge=0, le=MAX_WAIT_S)] = 0,
+) -> Response:
+    """Wait until there are changes of dynamic entries after the one that the device has."""
+    changes = await process.entries_feed.wait_for_change(have, wait_s)
+    return Response(status_code=204) if changes is None else Response(changes, media_type="application/json")
+
+
 @router.post("/heartbeat")
 def heartbeat(
     body: HeartbeatBody, request: Request, device: CurrentDevice, database: CurrentDatabase

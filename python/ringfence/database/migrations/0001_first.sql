@@ -88,6 +88,8 @@ CREATE TABLE policy_version (
     source      jsonb NOT NULL,                     -- the policy as its author wrote it
     message     text NOT NULL DEFAULT '',
     author      text NOT NULL,
+    dynamic_lists text[] NOT NULL DEFAULT '{}',     -- from source, so that nobody reads a million entries for it
+    protected   text[] NOT NULL DEFAULT '{}',       -- likewise
     created_at  timestamptz NOT NULL DEFAULT now()
 );
 
@@ -97,6 +99,26 @@ CREATE TABLE policy_installation (
     version         integer REFERENCES policy_version,
     installed_by    text NOT NULL,
     installed_at    timestamptz NOT NULL DEFAULT now()
+);
+
+-- What operators and detections put on dynamic lists: acts beside the installed version until it is removed or ends.
+CREATE TABLE dynamic_entry (
+    list        text NOT NULL,
+    pattern     text NOT NULL,                      -- in canonical form
+    note        text NOT NULL DEFAULT '',
+    origin      text NOT NULL,                      -- who or what added it: a person, a token, 'detection:NAME'
+    added_at    timestamptz NOT NULL DEFAULT now(),
+    expires_at  timestamptz,                        -- NULL: stays until it is removed
+    PRIMARY KEY (list, pattern)
+);
+CREATE INDEX dynamic_entry_end ON dynamic_entry (expires_at) WHERE expires_at IS NOT NULL;
+
+-- Which entries each change touched: an edge that has change N asks for those after it. Kept for a day.
+CREATE TABLE dynamic_change (
+    change      bigint NOT NULL,                    -- grows; microseconds of its time, so that a number is never used twice
+    list        text NOT NULL,
+    pattern     text NOT NULL,
+    PRIMARY KEY (change, list, pattern)
 );
 
 CREATE TABLE audit (
