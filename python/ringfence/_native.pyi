@@ -56,7 +56,8 @@ class Journal:
     """Reading side of a device's journal. ValueError: the caller's fault; OSError: the disk's."""
 
     @property
-    def journal_id(self) -> int: ...
+    def journal_id(self) -> int:
+        """Under which the mediation knows this journal; a folder that was set back changes it."""
     @property
     def lost(self) -> int:
         """Events counted as lost since the journal was opened."""
@@ -69,6 +70,12 @@ class Journal:
         """
     def acknowledge(self, stream: int, sequence: int) -> None:
         """The mediation holds everything up to `sequence` in its committed database."""
+    def reconcile(self, received: dict[int, int]) -> str | None:
+        """Compare with what the mediation holds under `journal_id`, before anything is read for it.
+
+        None: it agrees. A text: the folder was set back; `journal_id` is new, and streams start from 1 with what the
+        mediation does not have. OSError: the disk could not keep this; nothing has changed.
+        """
     def wait(self, timeout_ms: int) -> bool:
         """Block until events that were not durable before are durable; False on timeout and at close."""
     def take_notices(self) -> list[str]:

@@ -25,6 +25,8 @@ class Edge:
 
     def __init__(self, data: Path, *flags: str, listen: str = "127.0.0.1:0", **settings: str) -> None:
         self.data = data
+        # Its log, once it has stopped.
+        self.said = ""
         self.address_file = data / "run" / "enum.json"
         self.address_file.unlink(missing_ok=True)
         environment = {name: value for name, value in os.environ.items() if not name.startswith("RINGFENCE_")}
@@ -60,7 +62,7 @@ class Edge:
 
     def stop(self, number: int = signal.SIGTERM) -> int:
         self.process.send_signal(number)
-        self.process.communicate(timeout=20)
+        self.said = self.process.communicate(timeout=20)[1].decode()
         return self.process.returncode
 
     def events(self) -> pa.Table:

@@ -1,4 +1,5 @@
 //! `Journal`, `open_journal`: the reading side of a device's journal for the uplink.
+use std::collections::BTreeMap;
 use std::path::PathBuf;
 use std::sync::Arc;
 use std::time::Duration;
@@ -68,6 +69,12 @@ impl PyJournal {
 
     fn acknowledge(&self, py: Python<'_>, stream: u32, sequence: u64) -> PyResult<()> {
         py.detach(|| self.reader.acknowledge(stream, sequence))
+            .map_err(to_python)
+    }
+
+    /// Compare with what the mediation holds; a text when the folder was set back and the journal has a new id.
+    fn reconcile(&self, py: Python<'_>, received: BTreeMap<u32, u64>) -> PyResult<Option<String>> {
+        py.detach(|| self.reader.reconcile(&received))
             .map_err(to_python)
     }
 

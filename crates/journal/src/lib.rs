@@ -20,6 +20,8 @@
 //! <folder>/lock                              held while a process has the journal open
 //! <folder>/identity                          journal_id, random, 63 bit
 //! <folder>/progress                          acknowledged sequence of each stream (hint; may lag)
+//! <folder>/incarnation                       id and bases under which the mediation knows it; only once it was set back
+//! <folder>/unconfirmed                       what was here at the first start since the mediation agreed
 //! <folder>/streams/<stream>/<first>.segment  header, then frames; <first> is the first sequence, 20 digits
 //! <stage>/<hash of folder>/<stream>-{0,1}    header, then the same frames; two files alternate
 //! ```
@@ -34,7 +36,9 @@
 //! | stage frames that the segments have too | killed between sync and emptying the stage | skipped |
 //! | end of a stage file is not a frame | killed inside `write()`; that batch was never committed | cut |
 //! | stage missing or of another journal | power cut, or the machine was copied | started empty |
-//! | stage frames beyond a hole | the disk lost what it had promised | kept; the hole is reported |
+//! | stage frames beyond a hole | the disk lost what it had promised, or the process was killed while the stage had no room | kept, in a segment of their own; the hole is reported |
+//! | the mediation holds more than was ever read here | the folder was set back: copied, restored, rolled back | a new incarnation, see `journal/incarnation.rs` |
+//! | `incarnation` damaged | damaged disk | a new incarnation with all that is not acknowledged |
 //! | end of the last segment is not a frame, or is one behind a bad one that was never synced | power cut | cut |
 //! | bad bytes in a segment, later frames prove they were durable | the disk is damaged | reported, sequences are a hole |
 //! | last segment has no frame | power cut just after it was made | removed, the one before it is the last |
@@ -49,6 +53,13 @@
 //! not durable again into a new one at the next tick. Without space the oldest *acknowledged* segments go first.
 //! If that does not help, the stage fills; then events are counted as lost and a `lost` frame is
 //! written when space returns. A worker never waits.
+//!
+//! # When the stage has no room
+//! The stage's file system may be small (a container's `/dev/shm`) or filled by others while the disk is well. A batch
+//! that the stage cannot take is handed to the drainer alone, which is woken at once instead of at its tick and
+//! appends and syncs it. Nothing is lost and no answer waits; but a kill of the process takes what the drainer had not
+//! appended yet: milliseconds, the duration of a sync. At most half of `stage_bytes` waits so; what is beyond is lost. A
+//! notice says when it begins and when it ends: the drainer makes the stage's files anew as soon as there is room.
 pub mod disk;
 pub mod frame;
 pub mod journal;

@@ -6,7 +6,8 @@ hello ──► received of each stream ──► read(received + 1) ──► P
   └── any failure: pause, next mediation, ask again: what the *committed* database holds rules
 ```
 Exactly once: an upload whose answer was lost is repeated from what hello tells, and the mediation trims what it
-knows. One upload at a time per stream; streams do not wait for each other.
+knows. One upload at a time per stream; streams do not wait for each other. A mediation that holds more than this
+journal can have sent tells that its folder was set back: the journal then goes on under a new id.
 """
 
 from __future__ import annotations
@@ -19,7 +20,8 @@ import structlog
 from ringfence import __version__
 from ringfence.edge.backoff import Backoff
 from ringfence.edge.data_plane import EventJournal
-from ringfence.edge.mediation_client import GapError, MediationClient, TooLargeError
+from ringfence.edge.failures import Failures
+from ringfence.edge.mediation_client import GapError, Hello, MediationClient, TooLargeError
 from ringfence.errors import RingfenceError, UnavailableError
 
 log = structlog.get_logger()
@@ -28,8 +30,11 @@ log = structlog.get_logger()
 class Uplink:
     """Uploads one journal."""
 
-    def __init__(self, journal: EventJournal, *, kind: str, upload_events: int, upload_ms: int) -> None:
+    def __init__(
+        self, journal: EventJournal, *, kind: str, upload_events: int, upload_ms: int, failures: Failures | None = None
+    ) -> None:
         self._journal = journal
+        self._failures = failures or Failures()
         self._kind = kind
         self._upload_events = upload_events
         self._upload_ms = upload_ms
@@ -51,7 +56,7 @@ class Uplink:
                     await asyncio.to_thread(self._journal.wait, self._upload_ms)
             except RingfenceError as error:
                 self.failures += 1
-                log.warning("uplink.failed", code=error.code, error=error.message)
+                self._failures.tell("uplink.failed", error)
             finally:
                 self.is_connected = False
             await asyncio.sleep(backoff.next_s())
@@ -59,10 +64,21 @@ class Uplink:
     async def _connect(self, client: MediationClient) -> None:
         """Learn what the mediation holds: that rules, also when it is less than it once acknowledged."""
         self._generation = client.generation
-        hello = await client.hello(self._kind, __version__, self._journal.journal_id, time.time_ns() // 1000)
+        hello = await self._hello(client)
+        try:
+            retired = await asyncio.to_thread(self._journal.reconcile, dict(hello.received))
+        except OSError as error:
+            raise UnavailableError(f"journal: what it agreed with the mediation cannot be kept: {error}") from None
+        if retired is not None:
+            # The one place where a journal changes its name: whoever audits the numbers looks for this line.
+            log.error("uplink.journal_retired", why=retired, journal_id=self._journal.journal_id, device=hello.device)
+            hello = await self._hello(client)
         self._received = dict(hello.received)
         self.is_connected = True
         log.info("uplink.connected", mediation=client.address, device=hello.device, received=dict(hello.received))
+
+    async def _hello(self, client: MediationClient) -> Hello:
+        return await client.hello(self._kind, __version__, self._journal.journal_id, time.time_ns() // 1000)
 
     async def _send_all(self, client: MediationClient) -> None:
         streams = [stream for stream, *_ in self._journal.streams()]
@@ -79,11 +95,7 @@ class Uplink:
         received = self._received.get(stream, 0)
         durable = self._durable(stream)
         if received > durable:
-            # Only a journal that was set back (restored copy, lying disk) is behind what it uploaded.
-            raise UnavailableError(
-                f"stream {stream}: the mediation holds events up to {received}, the journal only up to {durable}: "
-                "the journal folder was set back; give this device a fresh one"
-            )
+            raise UnavailableError(f"stream {stream}: the mediation holds {received}, the journal only {durable}")
         self._journal.acknowledge(stream, received)
         while True:
             batch = await asyncio.to_thread(self._journal.read, stream, received + 1, self._upload_events)
@@ -113,6 +125,8 @@ class Uplink:
             self._upload_events = max(1, min(self._upload_events, last - first + 1) // 2)
             log.warning("uplink.too_large", error=error.message, upload_events=self._upload_events)
             return received
+        if now > last:
+            raise UnavailableError(f"stream {stream}: the mediation holds {now}, but {last} was sent: asking it again")
         if now <= received:
             raise UnavailableError(f"stream {stream}: the mediation took {first} to {last} but holds {now} only")
         self.uploads += 1

@@ -52,6 +52,14 @@ pub trait DiskFile: Debug + Send + Sync {
     fn bytes(&self) -> io::Result<u64>;
 }
 
+/// Whether room, made elsewhere, would help.
+pub fn is_full(error: &io::Error) -> bool {
+    matches!(
+        error.kind(),
+        io::ErrorKind::StorageFull | io::ErrorKind::QuotaExceeded
+    )
+}
+
 /// The whole of a file, at most `limit` octets.
 pub fn read_whole(file: &dyn DiskFile, limit: u64) -> io::Result<Vec<u8>> {
     let bytes = file.bytes()?.min(limit);

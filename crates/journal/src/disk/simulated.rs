@@ -3,7 +3,7 @@
 //! | Fault | What happens |
 //! |---|---|
 //! | `fail_every: n` | every n-th append, sync, create or truncate fails; a failed append leaves half of its octets |
-//! | `capacity` | appends beyond it fail with "no space", leaving what fitted |
+//! | `capacity`, `stage_capacity` | appends beyond it fail with "no space", leaving what fitted; also in a stage of its own |
 //! | `kill` | nothing: what was written is there (the page cache survives the process) |
 //! | `cut_power` | each file keeps what was synced, and of the rest as much as `keep` says, the last octet perhaps wrong; the stage is gone; names that were not synced may be gone |
 use std::collections::BTreeMap;
@@ -30,6 +30,7 @@ struct State {
     operations: u64,
     fail_every: Option<u64>,
     capacity: Option<u64>,
+    stage_capacity: Option<u64>,
     forget_syncs: bool,
 }
 
@@ -53,9 +54,14 @@ impl SimulatedDisk {
         guard(&self.state).capacity = capacity;
     }
 
+    /// Room of the stage's file system; something else may have filled it.
+    pub fn set_stage_capacity(&self, capacity: Option<u64>) {
+        guard(&self.state).stage_capacity = capacity;
+    }
+
     /// Octets in all files that are not in the stage.
     pub fn used(&self) -> u64 {
-        guard(&self.state).used()
+        guard(&self.state).used(false)
     }
 
     /// Octets written to segments and not synced, over all files.
@@ -118,11 +124,11 @@ impl SimulatedDisk {
 }
 
 impl State {
-    fn used(&self) -> u64 {
+    fn used(&self, in_stage: bool) -> u64 {
         let files = self
             .files
             .iter()
-            .filter(|(path, _)| !path.starts_with(STAGE));
+            .filter(|(path, _)| path.starts_with(STAGE) == in_stage);
         files
             .map(|(_, content)| guard(content).bytes.len() as u64)
             .sum()
@@ -241,12 +247,15 @@ impl DiskFile for SimulatedFile {
     fn append(&mut self, bytes: &[u8]) -> io::Result<()> {
         let mut state = guard(&self.disk.state);
         let fault = state.attempt(&self.path);
-        let room = match state.capacity {
-            Some(capacity) if !self.path.starts_with(STAGE) => {
-                capacity.saturating_sub(state.used())
-            }
-            _ => u64::MAX,
+        let in_stage = self.path.starts_with(STAGE);
+        let capacity = if in_stage {
+            state.stage_capacity
+        } else {
+            state.capacity
         };
+        let room = capacity.map_or(u64::MAX, |capacity| {
+            capacity.saturating_sub(state.used(in_stage))
+        });
         drop(state);
         let mut content = guard(&self.content);
         if let Err(error) = fault {

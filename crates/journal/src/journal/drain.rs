@@ -6,9 +6,10 @@ use std::sync::atomic::Ordering::{Relaxed, Release};
 use std::sync::{Arc, PoisonError};
 
 use super::shared::Shared;
+use super::stage;
 use super::stream::{Chunk, SegmentInfo, Stream};
 use super::{guard, now_us};
-use crate::disk::DiskFile;
+use crate::disk::{DiskFile, is_full};
 use crate::segment::{HEADER, Header, Kind, file_name};
 
 /// Interval of retention by age and of saving progress, µs.
@@ -18,7 +19,10 @@ const CHORES_US: i64 = 1_000_000;
 pub(super) struct Drainer {
     shared: Arc<Shared>,
     stream: Arc<Stream>,
-    stage: [Box<dyn DiskFile>; 2],
+    /// `None`: the file could not be made yet.
+    stage: [Option<Box<dyn DiskFile>>; 2],
+    stage_trouble: Trouble,
+    is_failing: bool,
     /// Taken from the hand-over and not durable yet.
     backlog: VecDeque<Chunk>,
     segment: Option<OpenSegment>,
@@ -31,14 +35,31 @@ struct OpenSegment {
     first: u64,
     /// Durable octets.
     bytes: u64,
+    /// Sequence that goes on; any other starts a new segment, so that recovery never meets a hole inside one that
+    /// nobody promised to fill.
+    next: u64,
+}
+
+/// Whether the stage takes what it is given, for the notices.
+#[derive(Debug, Default)]
+struct Trouble {
+    /// When something came past the stage last, µs.
+    unstaged_us: Option<i64>,
+    is_emptying_told: bool,
 }
 
 impl Drainer {
-    pub fn new(shared: Arc<Shared>, stream: Arc<Stream>, stage: [Box<dyn DiskFile>; 2]) -> Self {
+    pub fn new(
+        shared: Arc<Shared>,
+        stream: Arc<Stream>,
+        stage: [Option<Box<dyn DiskFile>>; 2],
+    ) -> Self {
         Self {
             shared,
             stream,
             stage,
+            stage_trouble: Trouble::default(),
+            is_failing: false,
             backlog: VecDeque::new(),
             segment: None,
             chores_us: 0,
@@ -58,9 +79,15 @@ impl Drainer {
 
     /// Make everything handed over so far durable, if the disk lets us; whether it did.
     pub fn step(&mut self, now_us: i64) -> bool {
-        let taken = std::mem::take(&mut guard(&self.stream.handover).chunks);
+        let taken = {
+            let mut handover = guard(&self.stream.handover);
+            handover.is_urgent = false;
+            std::mem::take(&mut handover.chunks)
+        };
+        self.tell_unstaged(taken.iter().any(|chunk| chunk.unstaged > 0), now_us);
         self.backlog.extend(taken);
         let drained = self.drain(now_us);
+        self.is_failing = drained.is_err();
         if let Err(error) = &drained {
             self.shared.notice(format!(
                 "stream {}: events cannot be made durable: {error}",
@@ -76,17 +103,35 @@ impl Drainer {
         drained.is_ok()
     }
 
-    /// Until the next tick; whether the journal is closing.
+    /// Until the next tick, or until something is urgent and the disk works; whether the journal is closing.
     fn wait(&self) -> bool {
         let handover = guard(&self.stream.handover);
-        if handover.closing {
-            return true;
-        }
-        let waited = self
-            .stream
-            .wake
-            .wait_timeout(handover, self.shared.config.sync);
+        let waited =
+            self.stream
+                .wake
+                .wait_timeout_while(handover, self.shared.config.sync, |handover| {
+                    !(handover.closing || handover.is_urgent && !self.is_failing)
+                });
         waited.unwrap_or_else(PoisonError::into_inner).0.closing
+    }
+
+    /// Say once that events come past the stage, and once that they do not any more.
+    fn tell_unstaged(&mut self, is_unstaged: bool, now_us: i64) {
+        let stream = self.stream.id;
+        let since = self.stage_trouble.unstaged_us;
+        if is_unstaged {
+            self.stage_trouble.unstaged_us = Some(now_us);
+            if since.is_none() {
+                self.shared.notice(format!(
+                    "stream {stream}: the stage cannot be written, is its file system full? Events go to the disk \
+                     without it: a kill of the process may take the last few milliseconds of them"
+                ));
+            }
+        } else if since.is_some_and(|since| now_us.saturating_sub(since) >= CHORES_US) {
+            self.stage_trouble.unstaged_us = None;
+            self.shared
+                .notice(format!("stream {stream}: the stage can be written again"));
+        }
     }
 
     fn drain(&mut self, now_us: i64) -> io::Result<()> {
@@ -96,11 +141,7 @@ impl Drainer {
                 Err(error) => {
                     self.abandon_segment();
                     // Room may help: try once more for every acknowledged segment that can go.
-                    let is_full = matches!(
-                        error.kind(),
-                        io::ErrorKind::StorageFull | io::ErrorKind::QuotaExceeded
-                    );
-                    if !is_full || !self.shared.remove_oldest_acknowledged() {
+                    if !is_full(&error) || !self.shared.remove_oldest_acknowledged() {
                         return Err(error);
                     }
                 }
@@ -124,25 +165,26 @@ impl Drainer {
                 "journal is at max_bytes and nothing more is acknowledged",
             ));
         }
+        let next = self.backlog.front().map_or(1, |chunk| chunk.first);
+        self.segment.take_if(|segment| segment.next < next);
         let segment = match &mut self.segment {
             Some(segment) => segment,
-            None => {
-                let first = self.backlog.front().map_or(1, |chunk| chunk.first);
-                self.segment
-                    .insert(create_segment(&self.shared, &self.stream, first)?)
-            }
+            None => self
+                .segment
+                .insert(create_segment(&self.shared, &self.stream, next)?),
         };
-        let (mut bytes, mut chunks) = (segment.bytes, 0);
+        let (mut bytes, mut next, mut chunks) = (segment.bytes, segment.next, 0);
         for chunk in &self.backlog {
-            if chunks > 0 && bytes >= self.shared.config.segment_bytes {
+            if chunks > 0 && (bytes >= self.shared.config.segment_bytes || chunk.first > next) {
                 break;
             }
             segment.file.append(&chunk.bytes)?;
             bytes += chunk.bytes.len() as u64;
+            next = chunk.last + 1;
             chunks += 1;
         }
         segment.file.sync()?;
-        segment.bytes = bytes;
+        (segment.bytes, segment.next) = (bytes, next);
         Ok(chunks)
     }
 
@@ -170,6 +212,7 @@ impl Drainer {
         }
         let mut handover = guard(&self.stream.handover);
         for chunk in done {
+            handover.unstaged -= chunk.unstaged;
             handover.recycle(chunk.bytes);
         }
         drop(handover);
@@ -197,25 +240,33 @@ impl Drainer {
     /// Empty the stage file that the writer does not use, once all its events are durable.
     fn empty_stage(&mut self) {
         let durable = self.stream.durable.load(Relaxed);
-        let which = {
+        let (which, path, is_broken) = {
             let handover = guard(&self.stream.handover);
             let which = 1 - handover.active;
             let file = &handover.stage[which];
             if file.clean || file.last > durable {
                 return;
             }
-            which
+            (which, file.path.clone(), file.is_broken)
         };
-        if let Err(error) = self.stage[which].truncate(HEADER) {
-            self.shared.notice(format!(
-                "stream {}: stage cannot be emptied: {error}",
-                self.stream.id
-            ));
+        let (disk, stream) = (self.shared.disk.as_ref(), self.stream.id);
+        let emptied = match &mut self.stage[which] {
+            Some(file) if !is_broken => file.truncate(HEADER),
+            slot => stage::reset(disk, &path, stream, self.shared.journal_id)
+                .map(|file| *slot = Some(file)),
+        };
+        if let Err(error) = emptied {
+            if !std::mem::replace(&mut self.stage_trouble.is_emptying_told, true) {
+                self.shared
+                    .notice(format!("stream {stream}: stage cannot be emptied: {error}"));
+            }
             return;
         }
+        self.stage_trouble.is_emptying_told = false;
         let mut handover = guard(&self.stream.handover);
         handover.stage[which].bytes = HEADER;
         handover.stage[which].clean = true;
+        handover.stage[which].is_broken = false;
     }
 }
 
@@ -248,5 +299,6 @@ fn create_segment(shared: &Shared, stream: &Stream, first: u64) -> io::Result<Op
         file,
         first,
         bytes: HEADER,
+        next: first,
     })
 }

@@ -1,6 +1,7 @@
 //! The journal of a device: its streams, their writers, their drainers, and one reader. The crate's head
 //! has the whole picture.
 mod drain;
+mod incarnation;
 mod progress;
 mod reader;
 mod recovery;
@@ -92,6 +93,7 @@ impl Journal {
         for stream in streams {
             journal.start(stream)?;
         }
+        incarnation::open(&journal.shared, fresh_id)?;
         Ok(journal)
     }
 
@@ -143,9 +145,9 @@ impl Journal {
         Reader::new(Arc::clone(&self.shared))
     }
 
-    /// The journal's random id, 63 bits.
+    /// The random id, 63 bits, under which the mediation knows this journal; a journal that was set back changes it.
     pub fn journal_id(&self) -> u64 {
-        self.shared.journal_id
+        guard(&self.shared.incarnation).journal_id
     }
 
     /// What recovery and operation found that a person should know, oldest first; emptied by the call.
@@ -184,9 +186,10 @@ impl Journal {
 
     /// Last durable sequence of a stream, 0 when there is none.
     pub fn durable(&self, stream: u32) -> u64 {
+        let base = guard(&self.shared.incarnation).base(stream);
         self.shared
             .stream(stream)
-            .map_or(0, |state| state.durable.load(Acquire))
+            .map_or(0, |state| state.durable.load(Acquire).saturating_sub(base))
     }
 }
 

@@ -1,13 +1,14 @@
 //! The reading side: durable events from any sequence on, acknowledgements, and waiting for more.
-use std::collections::HashMap;
+use std::collections::{BTreeMap, HashMap};
 use std::io;
-use std::sync::atomic::Ordering::{Acquire, Relaxed};
+use std::sync::atomic::Ordering::{AcqRel, Acquire, Relaxed};
 use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
 use ringfence_events::{EnumBatch, StoredEvent};
 
 use super::guard;
+use super::incarnation;
 use super::shared::Shared;
 use super::stream::Stream;
 use crate::JournalError;
@@ -71,13 +72,16 @@ impl Reader {
 
     /// Every stream, by number.
     pub fn streams(&self) -> Vec<StreamStatus> {
+        let incarnation = guard(&self.shared.incarnation).clone();
         let status = |stream: Arc<Stream>| {
+            let base = incarnation.base(stream.id);
             let durable = stream.durable.load(Acquire);
+            let first = guard(&stream.index).first().unwrap_or(durable + 1);
             StreamStatus {
                 stream: stream.id,
-                first: guard(&stream.index).first().unwrap_or(durable + 1),
-                durable,
-                acknowledged: stream.acknowledged.load(Relaxed),
+                first: first.max(base + 1) - base,
+                durable: durable.saturating_sub(base),
+                acknowledged: stream.acknowledged.load(Relaxed).saturating_sub(base),
                 lost: stream.lost.load(Relaxed),
             }
         };
@@ -98,10 +102,11 @@ impl Reader {
             .shared
             .stream(stream)
             .ok_or(JournalError::NoStream(stream))?;
+        let base = guard(&self.shared.incarnation).base(stream);
         let durable = state.durable.load(Acquire);
         let mut batch = Batch {
             stream,
-            first: first.max(1),
+            first: first.max(1).saturating_add(base),
             bytes: Vec::new(),
             ends: Vec::new(),
         };
@@ -163,7 +168,21 @@ impl Reader {
                 }
             }
         }
-        Ok((!batch.ends.is_empty()).then_some(batch))
+        if batch.ends.is_empty() {
+            return Ok(None);
+        }
+        state.offered.fetch_max(batch.last(), AcqRel);
+        batch.first -= base;
+        Ok(Some(batch))
+    }
+
+    /// Compare with the last sequence of each stream that the mediation holds under [`super::Journal::journal_id`]:
+    /// before anything is read for it. When that cannot be from here, the folder was set back: then the journal has
+    /// a new id, its streams start from 1 with what the mediation does not have, and a text says so.
+    pub fn reconcile(&self, received: &BTreeMap<u32, u64>) -> Result<Option<String>, JournalError> {
+        let fresh =
+            crate::disk::real::random_id().map_err(JournalError::io("read", "/dev/urandom"))?;
+        incarnation::reconcile(&self.shared, received, fresh)
     }
 
     /// The mediation holds everything up to `sequence` in its committed database. Never goes back.
@@ -172,7 +191,8 @@ impl Reader {
             .shared
             .stream(stream)
             .ok_or(JournalError::NoStream(stream))?;
-        let durable = state.durable.load(Acquire);
+        let base = guard(&self.shared.incarnation).base(stream);
+        let durable = state.durable.load(Acquire).saturating_sub(base);
         if sequence > durable {
             return Err(JournalError::AcknowledgedTooFar {
                 stream,
@@ -180,6 +200,7 @@ impl Reader {
                 durable,
             });
         }
+        let sequence = sequence + base;
         if state.acknowledged.fetch_max(sequence, Relaxed) < sequence {
             self.shared.progress_stale.store(true, Relaxed);
         }

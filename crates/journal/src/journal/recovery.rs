@@ -10,7 +10,7 @@ use super::progress;
 use super::shared::Shared;
 use super::stage::{self, StageFolder};
 use super::stream::{Handover, Index, SegmentInfo, StageFile, Stream};
-use crate::disk::{Disk, DiskFile};
+use crate::disk::{Disk, DiskFile, is_full};
 use crate::segment::{self, HEADER, Header, HeaderError, Kind, Step, Walk};
 use crate::{Config, JournalError};
 
@@ -85,6 +85,7 @@ fn stream(shared: &Shared, id: u32, index: Index, last: u64, acknowledged: u64) 
         bytes: HEADER,
         last: 0,
         clean: true,
+        is_broken: false,
     };
     Stream {
         id,
@@ -95,13 +96,17 @@ fn stream(shared: &Shared, id: u32, index: Index, last: u64, acknowledged: u64) 
             stage: [file(), file()],
             active: 0,
             last,
+            unstaged: 0,
+            is_urgent: false,
             closing: false,
         }),
         wake: Condvar::new(),
         index: Mutex::new(index),
         durable: AtomicU64::new(last),
         acknowledged: AtomicU64::new(acknowledged),
+        offered: AtomicU64::new(0),
         lost: AtomicU64::new(0),
+        unstaged: AtomicU64::new(0),
         has_writer: AtomicBool::new(false),
     }
 }
@@ -291,7 +296,8 @@ fn scan(
 
 /// What a stage file holds.
 struct Staged {
-    file: Box<dyn DiskFile>,
+    /// `None`: there is no room for so much as its header; the drainer tries again.
+    file: Option<Box<dyn DiskFile>>,
     /// (first, last, octets) of frames that the segments do not have.
     frames: Vec<(u64, u64, Vec<u8>)>,
     bytes: u64,
@@ -301,7 +307,7 @@ fn recover_stage(
     shared: &Shared,
     state: &Stream,
     folder: &StageFolder,
-) -> Result<[Box<dyn DiskFile>; 2], JournalError> {
+) -> Result<[Option<Box<dyn DiskFile>>; 2], JournalError> {
     let paths = folder.files(state.id);
     let durable = state.durable.load(Relaxed);
     let load = |path| {
@@ -317,12 +323,14 @@ fn recover_stage(
     let mut handover = guard(&state.handover);
     for which in order {
         let frames = std::mem::take(&mut staged[which].frames);
-        let clean = frames.is_empty();
+        let is_broken = staged[which].file.is_none();
+        let clean = frames.is_empty() && !is_broken;
         for (first, last, raw) in frames {
             if first > handover.last + 1 {
                 let next = handover.last + 1;
                 shared.notice(format!(
-                    "stream {}: the disk lost events {next} to {}",
+                    "stream {}: events {next} to {} are lost: the disk has them no more, or the stage could not be \
+                     written before the process was killed",
                     state.id,
                     first - 1
                 ));
@@ -336,8 +344,9 @@ fn recover_stage(
             bytes: staged[which].bytes,
             last,
             clean,
+            is_broken,
         };
-        if !clean {
+        if !clean && !is_broken {
             // The newer one goes on being written, so that the files stay in order.
             handover.active = which;
         }
@@ -348,7 +357,11 @@ fn recover_stage(
 fn load_stage(shared: &Shared, id: u32, path: &Path, durable: u64) -> io::Result<Staged> {
     let disk = shared.disk.as_ref();
     let empty = || {
-        stage::reset(disk, path, id, shared.journal_id).map(|file| Staged {
+        let file = match stage::reset(disk, path, id, shared.journal_id) {
+            Err(error) if is_full(&error) => None,
+            other => Some(other?),
+        };
+        Ok(Staged {
             file,
             frames: vec![],
             bytes: HEADER,
@@ -380,7 +393,7 @@ fn load_stage(shared: &Shared, id: u32, path: &Path, durable: u64) -> io::Result
     if frames.is_empty() {
         file.truncate(HEADER)?;
         return Ok(Staged {
-            file,
+            file: Some(file),
             frames,
             bytes: HEADER,
         });
@@ -389,7 +402,7 @@ fn load_stage(shared: &Shared, id: u32, path: &Path, durable: u64) -> io::Result
         file.truncate(end)?;
     }
     Ok(Staged {
-        file,
+        file: Some(file),
         frames,
         bytes: end,
     })

@@ -7,6 +7,7 @@ use std::sync::{Arc, Condvar, Mutex, PoisonError};
 use std::time::{Duration, Instant};
 
 use super::guard;
+use super::incarnation::{Agreement, Incarnation};
 use super::stream::Stream;
 use crate::Config;
 use crate::disk::Disk;
@@ -18,7 +19,10 @@ const NOTICES_MAX: usize = 100;
 pub(super) struct Shared {
     pub disk: Arc<dyn Disk>,
     pub config: Config,
+    /// The folder's own id, in all its files; the mediation knows the incarnation's.
     pub journal_id: u64,
+    pub incarnation: Mutex<Incarnation>,
+    pub agreement: Mutex<Agreement>,
     streams: Mutex<BTreeMap<u32, Arc<Stream>>>,
     /// Streams whose drainer was started.
     running: Mutex<Vec<u32>>,
@@ -40,6 +44,8 @@ impl Shared {
             disk,
             config,
             journal_id,
+            incarnation: Mutex::default(),
+            agreement: Mutex::default(),
             streams: Mutex::default(),
             running: Mutex::default(),
             durable_count: Mutex::default(),

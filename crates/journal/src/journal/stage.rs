@@ -2,7 +2,7 @@
 use std::path::{Path, PathBuf};
 
 use crate::disk::real::{RealDisk, effective_user, is_private_folder};
-use crate::disk::{Disk, DiskFile};
+use crate::disk::{Disk, DiskFile, is_full};
 use crate::segment::{HEADER, Header, Kind};
 use crate::{Config, JournalError};
 
@@ -22,33 +22,26 @@ impl StageFolder {
         // Links are resolved, so that one folder has one stage whatever it is called.
         let journal = journal.canonicalize().unwrap_or(journal);
         let name = folder_name(&journal);
-        if let Some(configured) = &config.stage {
-            let path = configured.join(name);
-            RealDisk
-                .create_folder(&path)
-                .map_err(JournalError::io("make", &path))?;
-            return Ok((Self { path }, Vec::new()));
-        }
-        match shared_memory() {
+        let why = match in_memory(config) {
             Ok(base) => {
                 let path = base.join(name);
-                RealDisk
-                    .create_folder(&path)
-                    .map_err(JournalError::io("make", &path))?;
-                Ok((Self { path }, Vec::new()))
+                match RealDisk.create_folder(&path) {
+                    Ok(()) => return Ok((Self { path }, Vec::new())),
+                    Err(error) if is_full(&error) => format!("{}: {error}", base.display()),
+                    Err(error) => return Err(JournalError::io("make", &path)(error)),
+                }
             }
-            Err(why) => {
-                let path = config.folder.join("stage");
-                RealDisk
-                    .create_folder(&path)
-                    .map_err(JournalError::io("make", &path))?;
-                let notice = format!(
-                    "no stage in memory ({why}): it is in {}, a slow disk delays answers",
-                    path.display()
-                );
-                Ok((Self { path }, vec![notice]))
-            }
-        }
+            Err(why) => why,
+        };
+        let path = config.folder.join("stage");
+        RealDisk
+            .create_folder(&path)
+            .map_err(JournalError::io("make", &path))?;
+        let notice = format!(
+            "no stage in memory ({why}): it is in {}, a slow disk delays answers",
+            path.display()
+        );
+        Ok((Self { path }, vec![notice]))
     }
 
     /// The two files of a stream.
@@ -94,6 +87,11 @@ pub(super) fn reset(
         .encode(),
     )?;
     Ok(file)
+}
+
+/// The folder in memory for all journals: the configured one, or ours on `/dev/shm`.
+fn in_memory(config: &Config) -> Result<PathBuf, String> {
+    config.stage.clone().map_or_else(shared_memory, Ok)
 }
 
 fn shared_memory() -> Result<PathBuf, String> {

@@ -21,7 +21,11 @@ pub(super) struct Stream {
     /// Last sequence that is synced. Stored with Release after the index knows it.
     pub durable: AtomicU64,
     pub acknowledged: AtomicU64,
+    /// Last sequence that was read, and so may have been uploaded.
+    pub offered: AtomicU64,
     pub lost: AtomicU64,
+    /// Events handed over without the stage, since the journal was opened.
+    pub unstaged: AtomicU64,
     pub has_writer: AtomicBool,
 }
 
@@ -35,6 +39,10 @@ pub(super) struct Handover {
     pub active: usize,
     /// Last sequence given out.
     pub last: u64,
+    /// Octets of frames that only memory has: the stage could not be written.
+    pub unstaged: u64,
+    /// Something unstaged waits: the drainer is not to wait for its tick.
+    pub is_urgent: bool,
     pub closing: bool,
 }
 
@@ -48,6 +56,8 @@ pub(super) struct StageFile {
     pub last: u64,
     /// Empty but for its header.
     pub clean: bool,
+    /// Made anew, header and all, before it is clean: it could not be made, or a failed write could not be cut.
+    pub is_broken: bool,
 }
 
 /// Whole frames, and the sequences in them.
@@ -56,13 +66,15 @@ pub(super) struct Chunk {
     pub bytes: Vec<u8>,
     pub first: u64,
     pub last: u64,
+    /// Octets of it that the stage does not have.
+    pub unstaged: u64,
 }
 
 impl Handover {
-    /// Append a batch of frames with sequences `first` to `last`.
+    /// Append a batch of frames with sequences `first` to `last`. A chunk has no hole in it.
     pub fn push(&mut self, frames: &[u8], first: u64, last: u64) {
         match self.chunks.back_mut() {
-            Some(chunk) if chunk.bytes.len() + frames.len() <= CHUNK => {
+            Some(chunk) if chunk.bytes.len() + frames.len() <= CHUNK && first <= chunk.last + 1 => {
                 chunk.bytes.extend_from_slice(frames);
                 chunk.last = last;
             }
@@ -72,9 +84,25 @@ impl Handover {
                     .pop()
                     .unwrap_or_else(|| Vec::with_capacity(CHUNK.max(frames.len())));
                 bytes.extend_from_slice(frames);
-                self.chunks.push_back(Chunk { bytes, first, last });
+                self.chunks.push_back(Chunk {
+                    bytes,
+                    first,
+                    last,
+                    unstaged: 0,
+                });
             }
         }
+    }
+
+    /// As [`Handover::push`], of a batch that is nowhere else.
+    pub fn push_unstaged(&mut self, frames: &[u8], first: u64, last: u64) {
+        self.push(frames, first, last);
+        let bytes = frames.len() as u64;
+        if let Some(chunk) = self.chunks.back_mut() {
+            chunk.unstaged += bytes;
+        }
+        self.unstaged += bytes;
+        self.is_urgent = true;
     }
 
     /// Take back an emptied chunk's room.

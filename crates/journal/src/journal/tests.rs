@@ -1,4 +1,5 @@
 //! The journal on a real disk, with its threads.
+use std::collections::BTreeMap;
 use std::time::Duration;
 
 use ringfence_events::{EnumEvent, StoredEvent};
@@ -163,6 +164,100 @@ fn acknowledgement_survives_a_clean_restart() {
     assert_eq!(
         Journal::open(config(&folder)).unwrap().reader().streams()[0].acknowledged,
         2
+    );
+}
+
+fn held(pairs: &[(u32, u64)]) -> BTreeMap<u32, u64> {
+    pairs.iter().copied().collect()
+}
+
+/// A journal closed with events 1 to 100 whose mediation agreed, then opened again as if its folder were put back.
+fn put_back(folder: &TempDir) -> Journal {
+    let journal = Journal::open(config(folder)).unwrap();
+    assert_eq!(journal.reader().reconcile(&held(&[])).unwrap(), None);
+    record(&mut journal.writer(0).unwrap(), 1..=100);
+    drop(journal);
+    Journal::open(config(folder)).unwrap()
+}
+
+#[test]
+fn a_folder_that_was_set_back_goes_on_as_a_new_journal_with_what_it_recorded_since() {
+    let folder = TempDir::new().unwrap();
+    let mut journal = put_back(&folder);
+    let old = journal.journal_id();
+    record(&mut journal.writer(0).unwrap(), 101..=180);
+    drop(journal);
+    // Over another start without a mediation, and with more events than the other story has.
+    journal = Journal::open(config(&folder)).unwrap();
+    record(&mut journal.writer(0).unwrap(), 181..=250);
+    wait_durable(&journal, 0, 250);
+    let reader = journal.reader();
+    let told = reader.reconcile(&held(&[(0, 200)])).unwrap().unwrap();
+    assert!(told.contains("set back"), "{told}");
+    let fresh = journal.journal_id();
+    assert_ne!(fresh, old);
+    let status = reader.streams()[0];
+    assert_eq!(
+        (status.first, status.durable, status.acknowledged),
+        (1, 150, 0)
+    );
+    let batch = reader.read(0, 1, 1000).unwrap().unwrap();
+    assert_eq!((batch.first(), batch.last()), (1, 150));
+    assert_eq!(times(&batch), (101..=250).collect::<Vec<_>>());
+    reader.acknowledge(0, 150).unwrap();
+    assert!(reader.acknowledge(0, 151).is_err());
+    assert_eq!(reader.reconcile(&held(&[(0, 150)])).unwrap(), None);
+    drop((reader, journal));
+    let journal = Journal::open(config(&folder)).unwrap();
+    record(&mut journal.writer(0).unwrap(), 251..=255);
+    wait_durable(&journal, 0, 155);
+    let reader = journal.reader();
+    assert_eq!(journal.journal_id(), fresh);
+    assert_eq!(reader.reconcile(&held(&[(0, 150)])).unwrap(), None);
+    assert_eq!(
+        times(&reader.read(0, 151, 10).unwrap().unwrap()),
+        [251, 252, 253, 254, 255]
+    );
+}
+
+#[test]
+fn a_mediation_that_holds_what_came_from_here_is_agreed_with() {
+    let folder = TempDir::new().unwrap();
+    let journal = put_back(&folder);
+    let (id, reader) = (journal.journal_id(), journal.reader());
+    // Everything before this start may have been uploaded, also what was never acknowledged.
+    assert_eq!(reader.reconcile(&held(&[(0, 100)])).unwrap(), None);
+    record(&mut journal.writer(0).unwrap(), 101..=120);
+    wait_durable(&journal, 0, 120);
+    let batch = reader.read(0, 101, 10).unwrap().unwrap();
+    // The answer to its upload was lost.
+    assert_eq!(reader.reconcile(&held(&[(0, batch.last())])).unwrap(), None);
+    assert_eq!(journal.journal_id(), id);
+    // Nobody read 111 here: another copy of this folder uploads.
+    assert!(reader.reconcile(&held(&[(0, 111)])).unwrap().is_some());
+    assert_ne!(journal.journal_id(), id);
+    assert_eq!(
+        times(&reader.read(0, 1, 100).unwrap().unwrap()),
+        (111..=120).collect::<Vec<_>>()
+    );
+}
+
+#[test]
+fn a_stream_that_the_folder_does_not_have_yet_tells_too() {
+    let folder = TempDir::new().unwrap();
+    let journal = put_back(&folder);
+    assert!(
+        journal
+            .reader()
+            .reconcile(&held(&[(0, 100), (1, 5)]))
+            .unwrap()
+            .is_some()
+    );
+    record(&mut journal.writer(1).unwrap(), 1..=3);
+    wait_durable(&journal, 1, 3);
+    assert_eq!(
+        times(&journal.reader().read(1, 1, 10).unwrap().unwrap()),
+        [1, 2, 3]
     );
 }
 

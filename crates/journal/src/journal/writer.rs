@@ -18,12 +18,15 @@ const SWAP_AT: u64 = 64 << 10;
 /// Records events of one stream; dropping it commits what is left.
 #[derive(Debug)]
 pub struct StreamWriter {
+    disk: Arc<dyn Disk>,
     stream: Arc<Stream>,
-    stage: [Box<dyn DiskFile>; 2],
+    stage: [Option<Box<dyn DiskFile>>; 2],
     active: usize,
     /// Octets in the active stage file, with the header.
     active_bytes: u64,
-    /// Bound of each stage file.
+    /// The active stage file takes nothing until the drainer has made it anew.
+    is_broken: bool,
+    /// Bound of each stage file, and of what is handed over without one.
     file_max: u64,
     batch: FrameWriter,
     /// Times of the first and last event in the batch.
@@ -32,6 +35,17 @@ pub struct StreamWriter {
     next: u64,
     /// Lost since the last `lost` frame.
     unreported: Lost,
+}
+
+/// Where a batch goes.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Room {
+    /// Into the active stage file.
+    Stage,
+    /// Past a stage that cannot be written.
+    Memory,
+    /// Nowhere: everything is at its bound.
+    Full,
 }
 
 #[derive(Debug, Default, Clone, Copy)]
@@ -50,33 +64,18 @@ impl StreamWriter {
         if stream.has_writer.swap(true, AcqRel) {
             return Err(JournalError::WriterTaken(stream.id));
         }
-        let (paths, active, active_bytes, last) = {
-            let handover = guard(&stream.handover);
-            let [zero, one] = &handover.stage;
-            let paths = [zero.path.clone(), one.path.clone()];
-            (
-                paths,
-                handover.active,
-                handover.stage[handover.active].bytes,
-                handover.last,
-            )
-        };
-        let open = |which: usize| {
-            disk.open(&paths[which])
-                .map_err(JournalError::io("open", &paths[which]))
-        };
-        let stage = match (open(0), open(1)) {
-            (Ok(zero), Ok(one)) => [zero, one],
-            (Err(error), _) | (_, Err(error)) => {
-                stream.has_writer.store(false, Release);
-                return Err(error);
-            }
-        };
+        let handover = guard(&stream.handover);
+        let (active, last) = (handover.active, handover.last);
+        let file = &handover.stage[active];
+        let (active_bytes, is_broken) = (file.bytes, file.is_broken);
+        drop(handover);
         Ok(Self {
+            disk,
             stream,
-            stage,
+            stage: [None, None],
             active,
             active_bytes,
+            is_broken,
             file_max: stage_bytes / 2,
             batch: FrameWriter::default(),
             batch_times: (0, 0),
@@ -109,19 +108,38 @@ impl StreamWriter {
     }
 
     /// Commit the batch: one `write()` to the stage, then hand it to the drainer. Call it before the answers are
-    /// sent. Without room in the stage the batch is counted as lost; it never waits.
+    /// sent. A batch that the stage cannot take goes to the drainer alone, which is woken at once; one that nobody
+    /// has room for is counted as lost. It never waits.
     pub fn commit(&mut self) {
         let records = self.batch.records();
         if records == 0 {
             return;
         }
         let bytes = self.batch.sealed().len() as u64;
-        if !self.has_room(bytes) || !self.write() {
+        let last = self.next + records - 1;
+        let room = match self.room(bytes) {
+            Room::Stage if !self.write() => Room::Memory,
+            room => room,
+        };
+        let is_kept = match room {
+            Room::Stage => {
+                self.hand_over_staged(bytes, last);
+                true
+            }
+            Room::Memory => self.hand_over_unstaged(bytes, last),
+            Room::Full => false,
+        };
+        if !is_kept {
             self.lose(records);
             return;
         }
+        self.next = last + 1;
+        self.unreported = Lost::default();
+        self.batch.clear();
+    }
+
+    fn hand_over_staged(&mut self, bytes: u64, last: u64) {
         self.active_bytes += bytes;
-        let last = self.next + records - 1;
         let mut handover = guard(&self.stream.handover);
         handover.push(self.batch.sealed(), self.next, last);
         handover.last = last;
@@ -135,18 +153,39 @@ impl StreamWriter {
             self.active = other;
             self.active_bytes = HEADER;
         }
+        handover.is_urgent |= self.active_bytes > self.file_max / 2;
+        let is_urgent = handover.is_urgent;
         drop(handover);
-        if self.active_bytes > self.file_max / 2 {
+        if is_urgent {
             self.stream.wake.notify_one();
         }
-        self.next = last + 1;
-        self.unreported = Lost::default();
-        self.batch.clear();
+    }
+
+    /// Past the stage; whether memory had room.
+    fn hand_over_unstaged(&mut self, bytes: u64, last: u64) -> bool {
+        let mut handover = guard(&self.stream.handover);
+        if handover.unstaged + bytes > self.file_max {
+            return false;
+        }
+        handover.push_unstaged(self.batch.sealed(), self.next, last);
+        handover.last = last;
+        drop(handover);
+        self.stream
+            .unstaged
+            .fetch_add(self.batch.records(), Relaxed);
+        self.stream.wake.notify_one();
+        true
     }
 
     /// Events of this stream counted as lost since the journal was opened.
     pub fn lost(&self) -> u64 {
         self.stream.lost.load(Relaxed)
+    }
+
+    /// Events of this stream handed over without the stage since the journal was opened.
+    #[cfg(test)]
+    pub(super) fn unstaged(&self) -> u64 {
+        self.stream.unstaged.load(Relaxed)
     }
 
     /// As if the process had died before the commit.
@@ -155,33 +194,52 @@ impl StreamWriter {
         self.batch.clear();
     }
 
-    /// Whether `bytes` fit the active stage file, after a swap if need be.
-    fn has_room(&mut self, bytes: u64) -> bool {
-        if self.active_bytes + bytes <= self.file_max {
-            return true;
+    /// Where `bytes` may go, after a swap of the stage files if need be.
+    fn room(&mut self, bytes: u64) -> Room {
+        if !self.is_broken && self.active_bytes + bytes <= self.file_max {
+            return Room::Stage;
         }
-        self.stream.wake.notify_one();
+        if HEADER + bytes > self.file_max {
+            return Room::Full;
+        }
         let other = 1 - self.active;
         let mut handover = guard(&self.stream.handover);
-        if !handover.stage[other].clean || HEADER + bytes > self.file_max {
-            return false;
+        handover.is_urgent = true;
+        self.stream.wake.notify_one();
+        let file = &handover.stage[other];
+        if file.clean {
+            handover.active = other;
+            drop(handover);
+            self.active = other;
+            self.active_bytes = HEADER;
+            self.is_broken = false;
+            return Room::Stage;
         }
-        handover.active = other;
-        drop(handover);
-        self.active = other;
-        self.active_bytes = HEADER;
-        true
+        // A stage that is full, though it works, says that the disk is too slow: that has its bound.
+        if self.is_broken || file.is_broken {
+            Room::Memory
+        } else {
+            Room::Full
+        }
     }
 
+    /// Append the batch to the active stage file; after a failure the file is as it was, or marked broken.
     fn write(&mut self) -> bool {
-        let file = &mut self.stage[self.active];
+        let slot = &mut self.stage[self.active];
+        if slot.is_none() {
+            let path = guard(&self.stream.handover).stage[self.active].path.clone();
+            *slot = self.disk.open(&path).ok();
+        }
+        let Some(file) = slot else { return false };
         if file.append(self.batch.sealed()).is_ok() {
             return true;
         }
-        // What a failed write left would hide later frames from recovery: cut it, or write no more to this file.
+        // What a failed write left would hide later frames from recovery.
         if file.truncate(self.active_bytes).is_err() {
-            self.active_bytes = self.file_max;
-            guard(&self.stream.handover).stage[self.active].clean = false;
+            self.is_broken = true;
+            let mut handover = guard(&self.stream.handover);
+            let file = &mut handover.stage[self.active];
+            (file.clean, file.is_broken) = (false, true);
         }
         false
     }
