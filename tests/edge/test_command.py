@@ -40,7 +40,7 @@ def test_answers_with_the_policy_of_its_disk(data: Path) -> None:
     PolicyStore(data / "enum" / "policy").save(StoredPolicy(9, sha256(content), content))
     edge = Edge(data)
     try:
-        assert "ringfence_policy_version 9.0" in edge.get("/metrics")[1]
+        assert "ringfence_enum_policy_version 9.0" in edge.get("/metrics")[1]
     finally:
         edge.stop()
 
@@ -49,10 +49,10 @@ def test_pages_tell_counters_and_health(data: Path) -> None:
     edge = Edge(data)
     try:
         edge.ask(3)
-        assert edge.get("/healthz") == (200, "ok\n")
         status, text = edge.get("/metrics")
         assert status == 200
         assert "ringfence_enum_queries_total 3.0" in text
+        assert edge.get("/healthz") == (200, "ok\n")
         assert edge.get("/other")[0] == 404
     finally:
         edge.stop()

@@ -29,6 +29,7 @@ def test_an_unknown_option_is_logged_with_its_octets(enum_server: EnumServer, tm
         None,
         EdgeSettings(),
         None,
+        apex="e164.internal",
     )
 
     async def run_until_logged() -> None:

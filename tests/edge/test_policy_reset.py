@@ -57,7 +57,7 @@ def test_without_a_mediation_the_fail_mode_answers_and_the_command_says_so(data:
         assert " ".join(done.stdout.split()) == said
         assert policies.load() is None
         assert "allow.e164.internal" in edge.ask()
-        assert "ringfence_policy_version 0.0" in edge.get("/metrics")[1]
+        assert "ringfence_enum_policy_version 0.0" in edge.get("/metrics")[1]
     finally:
         edge.stop()
 
@@ -68,7 +68,7 @@ def test_the_mediations_policy_is_fetched_again_at_once(data: Path, mediation: F
     mediation.policy = (3, content)
     edge = Edge(data, "--mediation", mediation.address)
     try:
-        wait_until(lambda: "ringfence_policy_version 3.0" in edge.get("/metrics")[1], "it has the policy")
+        wait_until(lambda: "ringfence_enum_policy_version 3.0" in edge.get("/metrics")[1], "it has the policy")
         # The long poll for a change of version 3 hangs now; the reset must not wait for it.
         wait_until(lambda: mediation.polls[-1] == (3, sha256(content)), "it waits for a change")
 

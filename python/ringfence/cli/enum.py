@@ -75,7 +75,16 @@ def serve(settings: Settings) -> None:
     try:
         entries = EntriesFollower(server, PolicyStore(folder / "entries", "entries"))
         entries.install_stored()
-        agent = Agent(server, server.journal(), store, running, settings.edge, credential, entries=entries)
+        agent = Agent(
+            server,
+            server.journal(),
+            store,
+            running,
+            settings.edge,
+            credential,
+            apex=settings.enum.apex[0],
+            entries=entries,
+        )
         reset = PolicyReset(
             address_file.parent,
             agent.follower,

@@ -19,19 +19,29 @@ from typing import Annotated, Any
 import structlog
 import typer
 
+from ringfence import __version__
 from ringfence.accounts.people import FIRST_ADMINISTRATOR, ensure_first_administrator
-from ringfence.cli.client import connect
+from ringfence.cli.client import Client, connect
 from ringfence.cli.options import ConfigOption, DataOption, settings_from
 from ringfence.cli.up_screen import Screen, Welcome
 from ringfence.database.cluster import write_private
 from ringfence.database.connection import open_database
 from ringfence.database.embedded import EmbeddedServer
 from ringfence.database.migrate import migrate
-from ringfence.errors import ConfigurationError, ConflictError, UnavailableError
+from ringfence.errors import (
+    ConfigurationError,
+    ConflictError,
+    ForbiddenError,
+    InvalidInputError,
+    NotSignedInError,
+    UnavailableError,
+)
 from ringfence.mediation.local_entrance import mediation_file
 from ringfence.node.child import ChildProcess
 from ringfence.node.supervisor import Supervisor
 from ringfence.settings import Settings
+
+log = structlog.get_logger()
 
 _STOP_SIGNALS = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)
 
@@ -175,8 +185,13 @@ class Node:
         """Register this machine's ENUM server once; its credential is kept where only its owner reads it."""
         edge = self._settings.edge
         file = credential_file(self._settings.data)
-        if edge.credential is not None or edge.credential_file is not None or file.exists():
+        if edge.credential is not None or edge.credential_file is not None:
             return
+        if file.exists():
+            if self._is_accepted(file):
+                return
+            # The database was emptied, or the device revoked; this machine's owner starts its own server again.
+            log.warning("up.device_registered_anew", why="the mediation does not know the credential", file=str(file))
         file.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
         # Of this machine's mediation, wherever RINGFENCE_URL may point.
         with connect(self._settings.model_copy(update={"url": None, "token": None})) as client:
@@ -185,6 +200,18 @@ class Node:
                     device = client.post("devices", {"name": f"enum-{number}", "kind": "enum"})
                     write_private(file, f"{device['credential']}\n")
                     return
+
+    def _is_accepted(self, file: Path) -> bool:
+        """Whether the mediation knows the credential in a file; anything but its clear refusal counts as yes."""
+        with suppress(OSError, UnavailableError, InvalidInputError, ForbiddenError):
+            credential = file.read_text(encoding="ascii").strip()
+            body = {"kind": "enum", "software": __version__, "journal_id": 0, "now_us": time.time_ns() // 1000}
+            try:
+                with Client(self._url, credential) as client:
+                    client.post("edge/hello", body)
+            except NotSignedInError:
+                return False
+        return True
 
 
 def credential_file(data: Path) -> Path:

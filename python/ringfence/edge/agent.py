@@ -15,6 +15,8 @@ import structlog
 from ringfence.edge.backoff import Backoff
 from ringfence.edge.data_plane import DataPlane, EventJournal
 from ringfence.edge.dynamic_entries import EntriesFollower
+from ringfence.edge.failures import Failures
+from ringfence.edge.health import what_is_wrong
 from ringfence.edge.heartbeat import Heartbeat
 from ringfence.edge.mediation_client import MediationClient
 from ringfence.edge.metrics import EdgeMetrics, MetricsServer
@@ -40,19 +42,30 @@ class Agent:
         settings: EdgeSettings,
         credential: str | None,
         *,
+        apex: str,
         kind: str = "enum",
         entries: EntriesFollower | None = None,
     ) -> None:
-        """`running`: the policy that the data plane was started with."""
+        """`running`: the policy that the data plane was started with; `apex`: a zone that it answers."""
         self._server = server
         self._journal = journal
         self._entries = entries
         self._settings = settings
         self._credential = credential
         self._parts: dict[str, Callable[[], Awaitable[None]]] = {}
-        self.uplink = Uplink(journal, kind=kind, upload_events=settings.upload_events, upload_ms=settings.upload_ms)
-        self.follower = PolicyFollower(server, store, running=running, installed=lambda: self.heartbeat.send_soon())
-        self.heartbeat = Heartbeat(server, journal, self.follower, settings.heartbeat_s)
+        self._apex = apex
+        failures = Failures()
+        self.uplink = Uplink(
+            journal,
+            kind=kind,
+            upload_events=settings.upload_events,
+            upload_ms=settings.upload_ms,
+            failures=failures,
+        )
+        self.follower = PolicyFollower(
+            server, store, running=running, installed=lambda: self.heartbeat.send_soon(), failures=failures
+        )
+        self.heartbeat = Heartbeat(server, journal, self.follower, settings.heartbeat_s, failures)
 
     def add_part(self, name: str, part: Callable[[], Awaitable[None]]) -> None:
         """Run something more, with or without a mediation; before `run`."""
@@ -60,7 +73,9 @@ class Agent:
 
     async def run(self, ready: Callable[[str], None] = lambda _: None) -> None:
         """Run until cancelled; `ready` is told the address of /metrics."""
-        metrics = MetricsServer(EdgeMetrics(self._server, self._journal, self.uplink, self.heartbeat), self._wrong)
+        metrics = MetricsServer(
+            EdgeMetrics(self._server, self._journal, self.follower, self.uplink, self.heartbeat), self._wrong
+        )
         try:
             ready(await metrics.start(self._settings.metrics_host, self._settings.metrics_port))
             async with asyncio.TaskGroup() as tasks:
@@ -102,7 +117,7 @@ class Agent:
             await asyncio.sleep(_NOTICES_S)
 
     def _wrong(self) -> str | None:
-        return None if self._server.addresses else "the data plane is stopped"
+        return what_is_wrong(self._server.addresses, self._apex)
 
 
 async def keep_running(name: str, part: Callable[[], Awaitable[None]]) -> None:

@@ -11,6 +11,7 @@ from typing import Any
 import structlog
 
 from ringfence.edge.data_plane import DataPlane, EventJournal
+from ringfence.edge.failures import Failures
 from ringfence.edge.mediation_client import MediationClient
 from ringfence.edge.policy_follower import PolicyFollower
 from ringfence.errors import RingfenceError
@@ -21,8 +22,16 @@ log = structlog.get_logger()
 class Heartbeat:
     """Sends reports; a failed one is simply followed by the next."""
 
-    def __init__(self, server: DataPlane, journal: EventJournal, follower: PolicyFollower, interval_s: float) -> None:
+    def __init__(
+        self,
+        server: DataPlane,
+        journal: EventJournal,
+        follower: PolicyFollower,
+        interval_s: float,
+        failures: Failures | None = None,
+    ) -> None:
         self._server = server
+        self._failures = failures or Failures()
         self._journal = journal
         self._follower = follower
         self._interval_s = interval_s
@@ -50,7 +59,7 @@ class Heartbeat:
                 was_failing = False
             except RingfenceError as error:
                 if not was_failing:
-                    log.warning("heartbeat.failed", code=error.code, error=error.message)
+                    self._failures.tell("heartbeat.failed", error)
                 was_failing = True
             with suppress(TimeoutError):
                 async with asyncio.timeout(self._interval_s):

@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import json
 import re
+import time
 from collections.abc import Callable, Iterable
 from http import HTTPStatus
 
@@ -14,6 +15,7 @@ from prometheus_client.registry import Collector
 
 from ringfence.edge.data_plane import DataPlane, EventJournal
 from ringfence.edge.heartbeat import Heartbeat
+from ringfence.edge.policy_follower import PolicyFollower
 from ringfence.edge.uplink import Uplink
 
 _REQUEST_TIMEOUT_S = 5.0
@@ -23,11 +25,19 @@ _TEXT = "text/plain; version=0.0.4; charset=utf-8"
 
 
 class EdgeMetrics(Collector):
-    """Reads everything at the moment of the scrape."""
+    """Reads everything at the moment of the scrape. Names and meanings: docs/metrics.md, which a test compares."""
 
-    def __init__(self, server: DataPlane, journal: EventJournal, uplink: Uplink, heartbeat: Heartbeat) -> None:
+    def __init__(
+        self,
+        server: DataPlane,
+        journal: EventJournal,
+        follower: PolicyFollower,
+        uplink: Uplink,
+        heartbeat: Heartbeat,
+    ) -> None:
         self._server = server
         self._journal = journal
+        self._follower = follower
         self._uplink = uplink
         self._heartbeat = heartbeat
 
@@ -35,53 +45,70 @@ class EdgeMetrics(Collector):
         """All families."""
         counters: dict[str, int] = json.loads(self._server.counters())
         yield from _data_plane(counters)
-        yield GaugeMetricFamily("ringfence_policy_version", "Version enforced, 0 for none", self._server.policy_version)
-        for name, text, at in (
-            ("ringfence_journal_durable", "Last sequence on the disk", 2),
-            ("ringfence_journal_acknowledged", "Last sequence that the mediation holds", 3),
-        ):
-            gauge = GaugeMetricFamily(name, text, labels=["stream"])
-            for stream in self._journal.streams():
-                gauge.add_metric([str(stream[0])], stream[at])
-            yield gauge
-        yield CounterMetricFamily("ringfence_journal_lost", "Events that could not be journaled", self._journal.lost)
-        yield GaugeMetricFamily("ringfence_uplink_connected", "1 while uploading works", int(self._uplink.is_connected))
-        yield CounterMetricFamily("ringfence_uplink_events", "Events uploaded", self._uplink.uploaded)
+        yield from self._policy()
+        yield from self._journal_state()
+        yield GaugeMetricFamily(
+            "ringfence_enum_uplink_connected", "1 while uploading works", int(self._uplink.is_connected)
+        )
+        yield CounterMetricFamily("ringfence_enum_uplink_events", "Events uploaded", self._uplink.uploaded)
         yield CounterMetricFamily(
-            "ringfence_uplink_failures", "Uploads or greetings that failed", self._uplink.failures
+            "ringfence_enum_uplink_errors", "Uploads and greetings that failed", self._uplink.failures
         )
         if self._heartbeat.clock_offset_us is not None:
             offset = self._heartbeat.clock_offset_us / 1e6
-            yield GaugeMetricFamily("ringfence_clock_offset_seconds", "Mediation's clock minus this one", offset)
+            yield GaugeMetricFamily("ringfence_enum_clock_offset_seconds", "Mediation's clock minus this one", offset)
+
+    def _policy(self) -> Iterable[Metric]:
+        version = self._server.policy_version
+        yield GaugeMetricFamily("ringfence_enum_policy_version", "Version enforced, 0 for none", version)
+        installed_at_s = self._follower.installed_at_s
+        if installed_at_s is not None:
+            age = time.monotonic() - installed_at_s
+            yield GaugeMetricFamily("ringfence_enum_policy_age_seconds", "Since the version was installed here", age)
+
+    def _journal_state(self) -> Iterable[Metric]:
+        durable = GaugeMetricFamily("ringfence_enum_journal_durable", "Last sequence on the disk", labels=["stream"])
+        acknowledged = GaugeMetricFamily(
+            "ringfence_enum_journal_acknowledged", "Last sequence that the mediation holds", labels=["stream"]
+        )
+        lag = 0
+        for stream, _, on_disk, at_mediation in self._journal.streams():
+            durable.add_metric([str(stream)], on_disk)
+            acknowledged.add_metric([str(stream)], at_mediation)
+            lag += on_disk - at_mediation
+        yield durable
+        yield acknowledged
+        yield GaugeMetricFamily("ringfence_enum_journal_lag", "Events on the disk that the mediation lacks", lag)
+        yield CounterMetricFamily("ringfence_enum_journal_lost", "Events that nothing had room for", self._journal.lost)
+
+
+_ACTIONS = ("allow", "terminate", "redirect", "none")
+# Counters that a labelled family or another metric shows.
+_SHOWN_ELSEWHERE = ("events_lost", "latency_us_sum", *_ACTIONS)
 
 
 def _data_plane(counters: dict[str, int]) -> Iterable[Metric]:
-    buckets: list[tuple[float, int]] = []
-    for name, value in counters.items():
-        if bucket := _BUCKET.fullmatch(name):
-            buckets.append((float(bucket[1]), value))
-        elif name.startswith("rcode_") or name in ("allow", "terminate", "redirect", "none"):
-            continue
-        else:
-            yield CounterMetricFamily(f"ringfence_enum_{name}", f"ENUM server: {name.replace('_', ' ')}", value)
-    rcodes = CounterMetricFamily("ringfence_enum_answers_by_rcode", "Answers by DNS RCODE", labels=["rcode"])
+    rcodes = CounterMetricFamily("ringfence_enum_responses", "Answers by DNS RCODE", labels=["rcode"])
     actions = CounterMetricFamily("ringfence_enum_decisions", "Decisions by action", labels=["action"])
+    drops = CounterMetricFamily("ringfence_enum_dropped", "Messages not answered, by reason", labels=["reason"])
     for name, value in counters.items():
         if name.startswith("rcode_"):
             rcodes.add_metric([name.removeprefix("rcode_")], value)
-        elif name in ("allow", "terminate", "redirect", "none"):
+        elif name.startswith("dropped_"):
+            drops.add_metric([name.removeprefix("dropped_")], value)
+        elif name in _ACTIONS:
             actions.add_metric([name], value)
-    yield rcodes
-    yield actions
-    if buckets:
-        yield _histogram(sorted(buckets), counters)
+        elif name not in _SHOWN_ELSEWHERE and not _BUCKET.fullmatch(name):
+            yield CounterMetricFamily(f"ringfence_enum_{name}", f"ENUM server: {name.replace('_', ' ')}", value)
+    yield from (rcodes, actions, drops, _latency(counters))
 
 
-def _histogram(buckets: list[tuple[float, int]], counters: dict[str, int]) -> Metric:
-    rows = [(f"{limit / 1e6:g}", float(count)) for limit, count in buckets if limit != float("inf")]
-    total = max([counters.get("answers", 0), *(count for _, count in buckets)])
-    histogram = HistogramMetricFamily("ringfence_enum_latency_seconds", "From receipt to the answer being ready")
-    histogram.add_metric([], buckets=[*rows, ("+Inf", float(total))], sum_value=None)
+def _latency(counters: dict[str, int]) -> Metric:
+    found = ((match[1], value) for name, value in counters.items() if (match := _BUCKET.fullmatch(name)))
+    buckets = sorted((float(limit), value) for limit, value in found)
+    rows = [("+Inf" if limit == float("inf") else f"{limit:g}", float(count)) for limit, count in buckets]
+    histogram = HistogramMetricFamily("ringfence_enum_latency_microseconds", "From receipt to the answer being ready")
+    histogram.add_metric([], buckets=rows, sum_value=float(counters["latency_us_sum"]))
     return histogram
 
 

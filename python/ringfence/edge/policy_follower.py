@@ -7,12 +7,14 @@ disk has always been enforced; one that does not compile leaves the running poli
 from __future__ import annotations
 
 import asyncio
+import time
 from collections.abc import Callable
 
 import structlog
 
 from ringfence.edge.backoff import Backoff
 from ringfence.edge.data_plane import PolicyHolder
+from ringfence.edge.failures import Failures
 from ringfence.edge.mediation_client import MediationClient, WantedPolicy
 from ringfence.edge.policy_store import PolicyStore, StoredPolicy
 from ringfence.errors import RingfenceError
@@ -34,12 +36,16 @@ class PolicyFollower:
         running: StoredPolicy | None = None,
         poll_s: float = POLL_S,
         installed: Callable[[], None] = lambda: None,
+        failures: Failures | None = None,
     ) -> None:
         """`running` is what the holder started with; `installed` is called after each change, in a thread."""
         self._holder = holder
+        # When the policy in force was installed, on the monotonic clock; None without one.
+        self.installed_at_s = time.monotonic() if running else None
         self._store = store
         self._poll_s = poll_s
         self._installed = installed
+        self._failures = failures or Failures()
         # What runs, and what to name in the next poll (differs after a document that was refused).
         self.running_hash = running.hash if running else ""
         self.refused: str | None = None
@@ -60,7 +66,7 @@ class PolicyFollower:
             try:
                 wanted = await self._poll(client)
             except RingfenceError as error:
-                log.warning("policy.poll_failed", code=error.code, error=error.message)
+                self._failures.tell("policy.poll_failed", error)
                 await asyncio.sleep(backoff.next_s())
                 continue
             backoff.reset()
@@ -103,6 +109,7 @@ class PolicyFollower:
     def _drop(self) -> None:
         self._holder.uninstall()
         self._known, self.running_hash, self.refused = (0, ""), "", None
+        self.installed_at_s = None
         self._installed()
         self._save(None)
 
@@ -120,6 +127,7 @@ class PolicyFollower:
             log.error("policy.refused", version=wanted.version, error=str(error), running=self._holder.policy_version)
             return
         self.running_hash, self.refused = wanted.hash, None
+        self.installed_at_s = time.monotonic()
         log.info("policy.installed", version=wanted.version, origin="mediation")
         self._installed()
         self._save(StoredPolicy(wanted.version, wanted.hash, wanted.document))

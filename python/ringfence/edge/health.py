@@ -1,0 +1,56 @@
+"""Whether the data plane answers: asks it what an SBC's health check asks, on each of its addresses.
+
+Nothing of the mediation is looked at: without it the edge is well (R4).
+"""
+
+from __future__ import annotations
+
+import secrets
+import socket
+import struct
+from collections.abc import Sequence
+from ipaddress import ip_address
+
+_TIMEOUT_S = 1.0
+_NAPTR, _IN = 35, 1
+_IS_RESPONSE = 0x80
+_HEADER = 12
+
+
+def what_is_wrong(addresses: Sequence[str], apex: str) -> str | None:
+    """Which of the addresses (ADDRESS:PORT) does not answer for `health.<apex>`, and how; None when all do."""
+    if not addresses:
+        return "the data plane listens nowhere"
+    for address in addresses:
+        if (wrong := _ask(address, apex)) is not None:
+            return f"{address}: {wrong}"
+    return None
+
+
+def _ask(address: str, apex: str) -> str | None:
+    host, _, port = address.rpartition(":")
+    destination = ip_address(host.strip("[]"))
+    if destination.is_unspecified:
+        destination = ip_address("127.0.0.1" if destination.version == 4 else "::1")
+    family = socket.AF_INET if destination.version == 4 else socket.AF_INET6
+    query = _query(f"health.{apex}")
+    try:
+        with socket.socket(family, socket.SOCK_DGRAM) as line:
+            line.settimeout(_TIMEOUT_S)
+            line.connect((str(destination), int(port)))
+            line.send(query)
+            answer = line.recv(512)
+    except TimeoutError:
+        return f"no answer within {_TIMEOUT_S:g} s"
+    except OSError as error:
+        return error.strerror or str(error)
+    if len(answer) < _HEADER or answer[:2] != query[:2] or not answer[2] & _IS_RESPONSE:
+        return "the answer is not one"
+    rcode = answer[3] & 0x0F
+    return f"answers RCODE {rcode}" if rcode else None
+
+
+def _query(name: str) -> bytes:
+    labels = b"".join(bytes([len(label)]) + label.encode("ascii") for label in name.rstrip(".").split("."))
+    head = struct.pack("!HHHHHH", secrets.randbits(16), 0, 1, 0, 0, 0)
+    return head + labels + b"\0" + struct.pack("!HH", _NAPTR, _IN)
