@@ -7,6 +7,7 @@ PYTHON ?= $(shell command -v python3.11 || command -v python3)
 VENV := .venv
 export PYO3_PYTHON := $(PYTHON)
 BIN := $(VENV)/bin
+STAMPS := $(VENV)/python.stamp $(VENV)/native.stamp
 RUST_SOURCES := $(shell find crates -name '*.rs' -o -name Cargo.toml) Cargo.toml Cargo.lock
 say = @printf '\033[1m==> %s\033[0m\n' "$(1)"
 
@@ -16,7 +17,7 @@ help: ## Show the targets
 
 .PHONY: setup
 setup: ## Prepare the environment: .venv with the ringfence command, data plane built
-	@$(MAKE) --no-print-directory -j2 $(VENV)/python.stamp $(VENV)/native.stamp
+	@$(MAKE) --no-print-directory -j2 $(STAMPS)
 
 $(VENV)/python.stamp: requirements/dev.lock
 	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11))' || { echo "make: Python 3.11 or newer is needed, $(PYTHON) is older" >&2; exit 1; }
@@ -47,12 +48,12 @@ packages: ## Install the Debian packages that tests use (as root), or name the m
 # What needs the network or the compiler goes side by side; the Python tests have the machine to themselves.
 .PHONY: test
 test: ## Run every check and test
-	@$(MAKE) --no-print-directory -j2 setup packages
+	@$(MAKE) --no-print-directory -j2 $(STAMPS) packages
 	@$(MAKE) --no-print-directory -j2 lint test-rust
 	@$(MAKE) --no-print-directory test-python
 
 .PHONY: lint
-lint: setup ## Formatting, lints and types
+lint: $(STAMPS) ## Formatting, lints and types
 	$(call say,Lints and types)
 	@$(BIN)/ruff check --quiet . && $(BIN)/ruff format --check --quiet .
 	@cargo fmt --all --check
@@ -65,7 +66,7 @@ test-rust: ## Lints, unit, property and model tests of the crates
 	@cargo test --quiet --release --locked --workspace --exclude ringfence-bindings
 
 .PHONY: test-python
-test-python: setup ## Unit, integration, browser and system tests
+test-python: $(STAMPS) ## Unit, integration, browser and system tests
 	$(call say,Python tests)
 	@$(BIN)/python -m pytest
 
