@@ -25,8 +25,10 @@ class DynamicEntries:
 class EnumServer:
     """The ENUM server's sockets and data-plane threads."""
 
-    def __init__(self, configuration: str, policy: bytes | None = None) -> None:
-        """Compile `policy`, bind and start answering with it. `configuration` is JSON (docs/contracts.md 5).
+    def __init__(self, configuration: str, policy: bytes | None = None, entries: bytes | None = None) -> None:
+        """Compile `policy` and `entries` of its dynamic lists, bind and start answering with them.
+
+        `configuration` is JSON (docs/contracts.md 5).
 
         PolicyError: the policy does not compile and nothing was bound; OSError, ValueError.
         """

@@ -144,7 +144,9 @@ class FakeMediation:
         return {"now_us": time.time_ns() // 1000}
 
 
-def open_server(folder: Path, **journal: int | float) -> EnumServer:
+def open_server(
+    folder: Path, policy: bytes | None = None, entries: bytes | None = None, **journal: int | float
+) -> EnumServer:
     stage = folder / "stage"
     settings = {"folder": str(folder / "journal"), "segment_bytes": 65536, "max_bytes": 1 << 24, "keep_hours": 72.0}
     settings |= {"sync_ms": 5, "stage": str(stage), "stage_bytes": 1 << 20, **journal}
@@ -156,7 +158,7 @@ def open_server(folder: Path, **journal: int | float) -> EnumServer:
         "fail_mode": "allow",
         "journal": settings,
     }
-    return EnumServer(json.dumps(configuration))
+    return EnumServer(json.dumps(configuration), policy, entries)
 
 
 def ask(server: EnumServer, count: int) -> None:

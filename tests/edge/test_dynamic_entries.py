@@ -10,9 +10,10 @@ from typing import Any
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
+from tests.edge.partners import open_server
 
 from ringfence._native import EnumServer
-from ringfence.edge.dynamic_entries import NOTHING, EntriesFollower, EntrySet
+from ringfence.edge.dynamic_entries import NOTHING, EntriesFollower, EntrySet, stored_entries
 from ringfence.edge.policy_store import PolicyStore
 from ringfence.errors import UnavailableError
 
@@ -73,16 +74,25 @@ def test_one_delta_over_many_changes_equals_the_whole_set(
     assert delta.acting(0) == NOTHING.apply(changes(100, None, now)).acting(0)
 
 
-def test_what_was_taken_is_on_the_disk_and_acts_after_a_restart(enum_server: EnumServer, store: PolicyStore) -> None:
+def test_what_was_taken_is_on_the_disk_and_acts_from_the_start_of_the_next_server(
+    enum_server: EnumServer, store: PolicyStore, tmp_path: Path
+) -> None:
     follower = EntriesFollower(enum_server, store)
     follower._take(changes(5, None, {"a": {"+1210*": SOON_US, "+1211*": 1}}))
     assert enum_server.entries_change == 5
     stored = store.load()
     assert stored is not None
     assert json.loads(stored.document) == {"format": 1, "change": 5, "lists": {"a": {"+1210*": SOON_US}}}
-    enum_server.install_entries(b'{"format": 1, "change": 0, "lists": {}}')
-    assert EntriesFollower(enum_server, store).install_stored() == 1
-    assert enum_server.entries_change == 5
+    held = stored_entries(store)
+    assert held is not None
+    again = open_server(tmp_path / "again", None, held.document())
+    try:
+        assert again.entries_change == 5
+    finally:
+        again.stop()
+    resumed = EntriesFollower(enum_server, store)
+    resumed.resume(held)
+    assert resumed._have == 5
 
 
 def test_a_damaged_file_is_set_aside_and_the_whole_set_asked_for(
@@ -94,8 +104,8 @@ def test_a_damaged_file_is_set_aside_and_the_whole_set_asked_for(
     content = bytearray(file.read_bytes())
     content[-3] ^= 1
     file.write_bytes(content)
-    fresh = EntriesFollower(enum_server, store)
-    assert (fresh.install_stored(), fresh._have) == (0, 0)
+    assert stored_entries(store) is None
+    assert EntriesFollower(enum_server, store)._have == 0
     assert file.with_suffix(".damaged").exists()
 
 

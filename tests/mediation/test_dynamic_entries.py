@@ -23,7 +23,7 @@ from tests.edge.partners import open_server
 from tests.mediation_server import RunningMediation, wait_until
 
 from ringfence.database.connection import Database
-from ringfence.edge.dynamic_entries import EntriesFollower
+from ringfence.edge.dynamic_entries import EntriesFollower, stored_entries
 from ringfence.edge.mediation_client import MediationClient
 from ringfence.edge.policy_store import PolicyStore
 from ringfence.mediation.devices import register_device
@@ -47,10 +47,13 @@ class Edge:
     """A real ENUM server with the follower of dynamic entries, on a folder that a restart finds again."""
 
     def __init__(self, folder: Path, document: bytes) -> None:
-        self.server = open_server(folder)
-        self.server.install(document)
-        self.follower = EntriesFollower(self.server, PolicyStore(folder / "entries", "entries"), poll_s=5)
-        self.held = self.follower.install_stored()
+        store = PolicyStore(folder / "entries", "entries")
+        held = stored_entries(store)
+        self.held = len(held) if held is not None else 0
+        self.server = open_server(folder, document, held.document() if held is not None else None)
+        self.follower = EntriesFollower(self.server, store, poll_s=5)
+        if held is not None:
+            self.follower.resume(held)
 
     def refuses(self, source: str, destination: str = "+12105550199") -> bool:
         """Whether an SBC that asks is told to terminate the call."""

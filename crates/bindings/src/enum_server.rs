@@ -17,11 +17,16 @@ struct EnumServer {
 #[pymethods]
 impl EnumServer {
     #[new]
-    #[pyo3(signature = (configuration, policy=None))]
-    fn new(py: Python<'_>, configuration: &str, policy: Option<&[u8]>) -> PyResult<Self> {
+    #[pyo3(signature = (configuration, policy=None, entries=None))]
+    fn new(
+        py: Python<'_>,
+        configuration: &str,
+        policy: Option<&[u8]>,
+        entries: Option<&[u8]>,
+    ) -> PyResult<Self> {
         py.detach(|| {
             let config = Config::parse(configuration).map_err(PyValueError::new_err)?;
-            Server::start_with(&config, policy)
+            Server::start_with(&config, policy, entries)
                 .map(|server| Self { server })
                 .map_err(start_error)
         })

@@ -74,12 +74,21 @@ struct Worker {
 impl Server {
     /// Binds, opens the journal and starts to answer, without a policy.
     pub fn start(config: &Config) -> Result<Self, StartError> {
-        Self::start_with(config, None)
+        Self::start_with(config, None, None)
     }
 
-    /// Compiles a policy, binds, opens the journal and starts to answer: no query meets the fail mode on the way.
-    pub fn start_with(config: &Config, policy: Option<&[u8]>) -> Result<Self, StartError> {
+    /// Compiles a policy and entries of its dynamic lists, binds, opens the journal and starts to answer: no query
+    /// meets the fail mode, or a list without its entries, on the way.
+    pub fn start_with(
+        config: &Config,
+        policy: Option<&[u8]>,
+        entries: Option<&[u8]>,
+    ) -> Result<Self, StartError> {
         let service = Arc::new(Service::new(config).map_err(StartError::Configuration)?);
+        if let Some(document) = entries {
+            let entries = DynamicEntries::from_bytes(document).map_err(StartError::Policy)?;
+            service.entries.store(Arc::new(entries));
+        }
         let policy = policy.map(|document| service.compile(document));
         let policy = policy.transpose().map_err(StartError::Policy)?;
         let (mut sockets, mut listeners, mut addresses) = (Vec::new(), Vec::new(), Vec::new());

@@ -17,7 +17,7 @@ import typer
 
 from ringfence.cli.options import ConfigOption, DataOption, settings_from
 from ringfence.edge.agent import Agent
-from ringfence.edge.dynamic_entries import EntriesFollower
+from ringfence.edge.dynamic_entries import EntriesFollower, EntrySet, stored_entries
 from ringfence.edge.enrolment import read_credential
 from ringfence.edge.policy_reset import PolicyReset
 from ringfence.edge.policy_store import PolicyStore, StoredPolicy
@@ -70,11 +70,14 @@ def serve(settings: Settings) -> None:
     credential = read_credential(settings.edge, folder)
     folder.mkdir(parents=True, exist_ok=True, mode=0o700)
     store = PolicyStore(folder / "policy")
-    server, running = start_data_plane(json.dumps(server_configuration(settings)), store)
+    entries_store = PolicyStore(folder / "entries", "entries")
+    held = stored_entries(entries_store)
+    server, running = start_data_plane(json.dumps(server_configuration(settings)), store, held)
     address_file = settings.data / "run" / "enum.json"
     try:
-        entries = EntriesFollower(server, PolicyStore(folder / "entries", "entries"))
-        entries.install_stored()
+        entries = EntriesFollower(server, entries_store)
+        if held is not None:
+            entries.resume(held)
         agent = Agent(
             server,
             server.journal(),
@@ -99,21 +102,25 @@ def serve(settings: Settings) -> None:
         log.info("enum.stopped")
 
 
-def start_data_plane(configuration: str, store: PolicyStore) -> tuple[EnumServer, StoredPolicy | None]:
-    """Answer with the last good policy from the first query on; without one, or with one that is refused, as fail mode.
+def start_data_plane(
+    configuration: str, store: PolicyStore, entries: EntrySet | None = None
+) -> tuple[EnumServer, StoredPolicy | None]:
+    """Answer with the last good policy and its dynamic entries from the first query on.
 
-    ConfigurationError; UnavailableError when an address or the journal cannot be had.
+    Without a policy, or with one that is refused, as the fail mode says. ConfigurationError; UnavailableError when an
+    address or the journal cannot be had.
     """
     from ringfence._native import EnumServer, PolicyError  # only here: other commands do without the data plane
 
     stored = store.load()
+    listed = entries.document() if entries is not None else None
     try:
         try:
-            server = EnumServer(configuration, stored.document if stored else None)
+            server = EnumServer(configuration, stored.document if stored else None, listed)
         except PolicyError as error:
             # Compiled by an older program, perhaps: the mediation sends it again. Nothing was bound yet.
             store.set_aside(f"does not compile: {error}")
-            return EnumServer(configuration), None
+            return EnumServer(configuration, None, listed), None
     except ValueError as error:
         raise ConfigurationError(f"enum: {error}") from None
     except OSError as error:

@@ -55,6 +55,8 @@ class Agent:
         self._parts: dict[str, Callable[[], Awaitable[None]]] = {}
         self._apex = apex
         failures = Failures()
+        if entries is not None:
+            entries.failures = failures
         self.uplink = Uplink(
             journal,
             kind=kind,

@@ -21,6 +21,7 @@ import structlog
 
 from ringfence.edge.backoff import Backoff
 from ringfence.edge.data_plane import EntriesHolder
+from ringfence.edge.failures import Failures
 from ringfence.edge.mediation_client import MediationClient
 from ringfence.edge.policy_store import PolicyStore, StoredPolicy
 from ringfence.errors import RingfenceError, UnavailableError
@@ -90,6 +91,22 @@ class EntrySet:
 NOTHING = EntrySet(0, {})
 
 
+def stored_entries(store: PolicyStore) -> EntrySet | None:
+    """What was held last, from the disk, less what has ended meanwhile; a damaged file is set aside. Never raises."""
+    from ringfence._native import DynamicEntries  # only here: other commands do without the data plane
+
+    stored = store.load()
+    if stored is None:
+        return None
+    try:
+        held = EntrySet.read(stored.document).acting(_now_us())
+        DynamicEntries(held.document())
+    except ValueError as error:
+        store.set_aside(f"does not compile: {error}")
+        return None
+    return held
+
+
 class EntriesFollower:
     """Keeps the data plane's dynamic entries equal to the mediation's."""
 
@@ -100,21 +117,13 @@ class EntriesFollower:
         self._set = NOTHING
         # What to name in the next poll: 0 asks for the whole set.
         self._have = 0
+        # Shared by the parts of one agent, which puts its own here.
+        self.failures = Failures()
 
-    def install_stored(self) -> int:
-        """Install what was held last, from the disk; how many entries act. Never raises for bad files."""
-        stored = self._store.load()
-        if stored is None:
-            return 0
-        try:
-            held = EntrySet.read(stored.document).acting(_now_us())
-            self._holder.install_entries(held.document())
-        except ValueError as error:
-            self._store.set_aside(f"does not compile: {error}")
-            return 0
+    def resume(self, held: EntrySet) -> None:
+        """Go on from what the data plane was started with (`stored_entries`)."""
         self._set, self._have = held, held.change
         log.info("entries.installed", change=held.change, entries=len(held), origin="disk")
-        return len(held)
 
     async def run(self, client: MediationClient) -> None:
         """Follow until cancelled."""
@@ -125,7 +134,7 @@ class EntriesFollower:
                 if changes is not None:
                     await asyncio.to_thread(self._take, changes)
             except RingfenceError as error:
-                log.warning("entries.poll_failed", code=error.code, error=error.message)
+                self.failures.tell("entries.poll_failed", error)
                 await asyncio.sleep(backoff.next_s())
                 continue
             backoff.reset()
