@@ -44,6 +44,15 @@ def test_fields_change_the_rows_and_the_address_which_can_be_shared(visit: Visit
     expect(page.get_by_role("link", name="+19005550100").first).to_be_visible()
 
 
+def test_a_chart_may_be_replaced_before_it_is_drawn(visit: Visit) -> None:
+    page = open_analytics(visit)
+    for _ in range(4):  # as fast as the keyboard goes; the window must not report an error (see `visit`)
+        for title in ("Top 10 Source", "Calls", "Average CPS", "Top 10 Destination"):
+            page.get_by_label("View").select_option(title)
+    expect(page.get_by_role("heading", name="Top 10 Destination by")).to_be_visible()
+    expect(page.locator(".chart svg path[fill^='#']").first).to_be_visible()
+
+
 def test_a_number_leads_to_exactly_the_calls_that_it_counts(visit: Visit) -> None:
     page = open_analytics(visit, "?view=top_destination&grouping=hour&range=6h")
     row = page.locator(".ag-row", has_text="+19005550100").nth(1)  # an hour that is over

@@ -14,6 +14,7 @@ from nicegui import ui
 from ringfence.analytics.views import GROUPINGS, VIEWS, AnalyticsQuery, AnalyticsResult, run_query
 from ringfence.console import chart
 from ringfence.console.address import TimeRange, iso, link
+from ringfence.console.drawing import Drawing
 from ringfence.console.frame import Query, Region, View, heading, load, page
 from ringfence.console.markup import Choice, Tag
 from ringfence.console.numbers import national
@@ -79,7 +80,7 @@ class _Page:
         self.view = view
         self.question = question
         self.shown: tuple[Question, list[Any]] | None = None
-        self.drawing: ui.echart | None = None
+        self.drawing: Drawing | None = None
         self.table: ui.aggrid | None = None
         with Tag("div", classes="toolbar", role="search", aria_label="What to show"):
             self._lay_out_fields()
@@ -157,9 +158,7 @@ class _Page:
         if not calls:
             self.region.empty(f"No {asked.dataset.name} calls in this time", _why_empty(asked))
         elif same and self.drawing is not None and self.table is not None:
-            self.drawing.options.clear()
-            self.drawing.options.update(chart.draw(result))
-            self.drawing.update()
+            self.drawing.redraw(chart.draw(result))
             self.table.run_grid_method("setGridOption", "rowData", _rows(result))
         else:
             with self.region.content():
@@ -172,9 +171,7 @@ class _Page:
                 Tag("h2", f"{view.title} by {result.query.grouping}")
                 Tag("span", f"{calls:,} calls" if "cps" in result.columns or "allow" in result.columns else "",
                     classes="muted")  # fmt: skip
-            self.drawing = ui.echart(chart.draw(result), renderer="svg").classes("chart")
-
-            self.drawing.on("componentClick", js_handler="(event) => rf.follow(event)")
+            self.drawing = Drawing(chart.draw(result))
         with Tag("section", classes="grid still"):
             self.table = ui.aggrid(
                 {

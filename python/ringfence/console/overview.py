@@ -14,6 +14,7 @@ from ringfence.console import chart
 from ringfence.console.address import iso, link
 from ringfence.console.call_drawer import number
 from ringfence.console.device_state import state_of
+from ringfence.console.drawing import Drawing
 from ringfence.console.frame import Region, View, load, page
 from ringfence.console.markup import Tag, moment
 from ringfence.console.words import ACTION_WORDS
@@ -80,7 +81,7 @@ class _Page:
     def __init__(self, view: View) -> None:
         self.view = view
         self.region = Region()
-        self.drawing: ui.echart | None = None
+        self.drawing: Drawing | None = None
         self.tiles: Tag | None = None
         self.lists: Tag | None = None
         ui.timer(REFRESH_S, self._refresh)
@@ -106,8 +107,7 @@ class _Page:
                         "Analytics",
                         href=link("/analytics", {"view": "calls", "grouping": "minute", "range": "1h"}),
                     )
-                self.drawing = ui.echart({}, renderer="svg").classes("chart")
-                self.drawing.on("componentClick", js_handler="(event) => rf.follow(event)")
+                self.drawing = Drawing({})
             self.lists = Tag("div", classes="stack")
 
     def _fill(self, summary: Summary) -> None:
@@ -120,9 +120,7 @@ class _Page:
         with self.lists:
             _lay_out_devices(summary.devices)
             _lay_out_stopped(summary.stopped)
-        self.drawing.options.clear()
-        self.drawing.options.update(chart.draw(summary.hour))
-        self.drawing.update()
+        self.drawing.redraw(chart.draw(summary.hour))
 
 
 def _lay_out_tiles(summary: Summary) -> None:
