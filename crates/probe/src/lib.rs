@@ -1,0 +1,12 @@
+//! The passive probe: packets of a tap become records of calls.
+//!
+//! Stands at the start of "facts up". Everything but the sources is pure: bytes, state and the packet's time in, values out.
+//!
+//! ```text
+//! source ─► decode ─► reassembly ─┬─► dialogs (SIP messages → calls) ─┬─► record ─► journal
+//!                                 └─► streams (RTP, RTCP → quality) ──┘
+//! ```
+#![cfg_attr(test, allow(clippy::unwrap_used, clippy::expect_used, clippy::panic))]
+
+pub mod dialogs;
+pub mod record;
