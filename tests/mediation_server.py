@@ -15,7 +15,8 @@ from ringfence.accounts.credentials import create_token
 from ringfence.database.connection import Database
 from ringfence.mediation.app import MediationServer, bind, create_app
 from ringfence.mediation.devices import register_device
-from ringfence.mediation.local_entrance import LocalEntrance, token_file
+from ringfence.mediation.local_entrance import LocalEntrance
+from ringfence.mediation.local_files import token_file
 from ringfence.mediation.process import MediationProcess
 from ringfence.mediation.sites import ensure_first_site
 from ringfence.settings import Settings

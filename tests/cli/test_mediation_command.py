@@ -21,7 +21,7 @@ from tests.mediation_server import wait_until
 
 from ringfence.database.connection import Database
 from ringfence.database.embedded import EmbeddedServer
-from ringfence.mediation.local_entrance import mediation_file, token_file
+from ringfence.mediation.local_files import mediation_file, token_file
 
 
 @contextmanager

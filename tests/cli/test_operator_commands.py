@@ -15,7 +15,7 @@ from tests.cli.conftest import Run, run_ringfence
 from tests.mediation_server import RunningMediation, wait_until
 
 from ringfence.cli.policy import WAIT_S
-from ringfence.mediation.local_entrance import mediation_file, token_file
+from ringfence.mediation.local_files import mediation_file, token_file
 from ringfence.vocabulary import Role
 
 GOLDEN = Path(__file__).parent / "golden"

@@ -21,7 +21,7 @@ from ringfence.errors import (
     RingfenceError,
     UnavailableError,
 )
-from ringfence.mediation.local_entrance import mediation_file
+from ringfence.mediation.local_files import mediation_file
 from ringfence.settings import Settings
 
 TIMEOUT_S = 30.0

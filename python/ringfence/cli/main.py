@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import sys
+from collections.abc import Sequence
 from importlib import import_module
 
 import typer
@@ -38,24 +39,36 @@ EXIT_CODES = {
 }
 
 
-def build() -> typer.Typer:
-    """Assemble the command tree."""
+def build(groups: Sequence[str] = GROUPS) -> typer.Typer:
+    """Assemble the command tree of these groups."""
     app = typer.Typer(
         name="ringfence",
-        help="Open voice-network policy controller.",
         no_args_is_help=True,
         pretty_exceptions_enable=False,
         rich_markup_mode=None,
     )
-    for group in GROUPS:
+    app.callback()(_program)  # with it a program of one command keeps the command's name
+    for group in groups:
         import_module(f"ringfence.cli.{group}").register(app)
     return app
+
+
+def _program() -> None:
+    """Open voice-network policy controller."""
+
+
+def groups_for(arguments: Sequence[str]) -> Sequence[str]:
+    """The groups that a command line needs: what it names, else all, for help, completion and suggestions.
+
+    The name of a group is the name of its command. Other groups bring libraries that this one can do without.
+    """
+    return (arguments[0],) if arguments and arguments[0] in GROUPS else GROUPS
 
 
 def run() -> None:
     """Entry point: one line on standard error and a documented exit code for every expected failure."""
     try:
-        build()()
+        build(groups_for(sys.argv[1:]))()
     except RingfenceError as error:
         typer.echo(f"ringfence: {error.message}", err=True)
         sys.exit(EXIT_CODES.get(error.code.split(".")[0], 1))

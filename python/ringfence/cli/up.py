@@ -24,7 +24,6 @@ from ringfence.accounts.people import FIRST_ADMINISTRATOR, ensure_first_administ
 from ringfence.cli.client import Client, connect
 from ringfence.cli.options import ConfigOption, DataOption, settings_from
 from ringfence.cli.up_screen import Screen, Welcome
-from ringfence.database.cluster import write_private
 from ringfence.database.connection import open_database
 from ringfence.database.embedded import EmbeddedServer
 from ringfence.database.migrate import migrate
@@ -36,9 +35,10 @@ from ringfence.errors import (
     NotSignedInError,
     UnavailableError,
 )
-from ringfence.mediation.local_entrance import mediation_file
+from ringfence.mediation.local_files import mediation_file
 from ringfence.node.child import ChildProcess
 from ringfence.node.supervisor import Supervisor
+from ringfence.private_file import write_private
 from ringfence.settings import Settings
 
 log = structlog.get_logger()

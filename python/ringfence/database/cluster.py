@@ -30,6 +30,7 @@ import structlog
 
 from ringfence.database.programs import STATE_FOLDER, Programs, ServerUser
 from ringfence.errors import ConfigurationError, UnavailableError
+from ringfence.private_file import write_private
 
 APPLICATION = "ringfence"  # role and database
 SUPERUSER = "postgres"
@@ -185,20 +186,6 @@ def remove_cluster(data: Path) -> None:
     elsewhere = [place.cluster.parent] if place.cluster.parent != home else []
     for folder in (place.cluster, place.socket, home, *elsewhere):
         shutil.rmtree(folder, ignore_errors=True)
-
-
-def write_private(path: Path, text: str) -> None:
-    """Replace a file in one step, readable by its owner alone."""
-    descriptor, name = tempfile.mkstemp(prefix=f".{path.name}-", dir=path.parent)
-    try:
-        with os.fdopen(descriptor, "w", encoding="utf-8") as file:
-            file.write(text)
-            file.flush()
-            os.fsync(file.fileno())
-        Path(name).replace(path)
-    except BaseException:
-        Path(name).unlink(missing_ok=True)
-        raise
 
 
 def _read_place(home: Path) -> Place:

@@ -14,19 +14,11 @@ from pathlib import Path
 from ringfence.accounts import credentials
 from ringfence.database.connection import Database
 from ringfence.errors import UnavailableError
+from ringfence.mediation.local_files import mediation_file, token_file
+from ringfence.private_file import write_private
 from ringfence.vocabulary import Role
 
 LOCAL_NAME = "local"  # of the token, and of who acts with it in the audit trail
-
-
-def mediation_file(data: Path) -> Path:
-    """Where a mediation says how to reach it."""
-    return data / "run" / "mediation.json"
-
-
-def token_file(data: Path) -> Path:
-    """Where a mediation leaves the local token."""
-    return data / "run" / "cli.token"
 
 
 class LocalEntrance:
@@ -51,8 +43,8 @@ class LocalEntrance:
             "token_file": str(token_file(self._data)),
             "pid": os.getpid(),
         }
-        _write_private(token_file(self._data), self._token)
-        _write_private(mediation_file(self._data), json.dumps(place, indent=2) + "\n")
+        write_private(token_file(self._data), self._token)
+        write_private(mediation_file(self._data), json.dumps(place, indent=2) + "\n")
 
     def close(self) -> None:
         """Take the files away where they are still this start's, and end the token."""
@@ -66,15 +58,3 @@ class LocalEntrance:
         with suppress(UnavailableError), self._database.connection() as connection:
             credentials.revoke_secret(connection, self._token)
         self._token = None
-
-
-def _write_private(path: Path, text: str) -> None:
-    """Replace a file atomically; never readable by others, not even for a moment."""
-    temporary = path.with_name(f".{path.name}.{os.getpid()}")
-    temporary.unlink(missing_ok=True)
-    descriptor = os.open(temporary, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600)
-    with os.fdopen(descriptor, "w", encoding="utf-8") as file:
-        file.write(text)
-        file.flush()
-        os.fsync(file.fileno())
-    temporary.replace(path)
