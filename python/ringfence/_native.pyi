@@ -22,6 +22,16 @@ class DynamicEntries:
         """Number of the last change that is in it."""
     def __len__(self) -> int: ...
 
+class Replay:
+    """Recorded calls decided again by a policy; rate conditions count on from batch to batch, for each device apart."""
+
+    def __init__(self, policy: Policy, entries: DynamicEntries | None = None) -> None: ...
+    @property
+    def needs_order(self) -> bool:
+        """Whether a rule has a rate condition: then the calls must come in order of time."""
+    def decide_batch(self, stream: bytes) -> bytes:
+        """Arrow IPC stream of recorded calls → one of their decisions, row for row (contracts.md 8). ValueError."""
+
 class EnumServer:
     """The ENUM server's sockets and data-plane threads."""
 

@@ -7,6 +7,7 @@ mod copy;
 mod enum_server;
 mod journal;
 mod policy;
+mod replay;
 
 #[pymodule]
 fn _native(module: &Bound<'_, PyModule>) -> PyResult<()> {
@@ -14,5 +15,6 @@ fn _native(module: &Bound<'_, PyModule>) -> PyResult<()> {
     enum_server::register(module)?;
     journal::register(module)?;
     policy::register(module)?;
+    replay::register(module)?;
     Ok(())
 }

@@ -1,5 +1,6 @@
 //! `Policy`, `DynamicEntries`, `PolicyError`, `normalise`, `parse_source` and `canonical_pattern`: the pure parts.
 use std::collections::BTreeMap;
+use std::sync::Arc;
 
 use pyo3::create_exception;
 use pyo3::exceptions::PyValueError;
@@ -18,8 +19,8 @@ create_exception!(
 
 /// A compiled policy snapshot: the very engine that decides on the wire.
 #[pyclass(frozen, module = "ringfence._native")]
-struct Policy {
-    snapshot: Snapshot,
+pub(crate) struct Policy {
+    pub(crate) snapshot: Arc<Snapshot>,
 }
 
 #[pymethods]
@@ -27,7 +28,9 @@ impl Policy {
     #[new]
     fn new(py: Python<'_>, document: &[u8]) -> PyResult<Self> {
         py.detach(|| Snapshot::from_bytes(document))
-            .map(|snapshot| Self { snapshot })
+            .map(|snapshot| Self {
+                snapshot: Arc::new(snapshot),
+            })
             .map_err(policy_error)
     }
 
@@ -46,7 +49,7 @@ impl Policy {
         entries: Option<&PyDynamicEntries>,
     ) -> PyResult<String> {
         let none = DynamicEntries::default();
-        let entries = entries.map_or(&none, |entries| &entries.entries);
+        let entries = entries.map_or(&none, |entries| &*entries.entries);
         py.detach(|| {
             let explained = self.snapshot.explain(source, destination, now_us, entries);
             serde_json::to_string(&explained)
@@ -57,8 +60,8 @@ impl Policy {
 
 /// Compiled entries of dynamic lists, as they act beside a policy.
 #[pyclass(frozen, name = "DynamicEntries", module = "ringfence._native")]
-struct PyDynamicEntries {
-    entries: DynamicEntries,
+pub(crate) struct PyDynamicEntries {
+    pub(crate) entries: Arc<DynamicEntries>,
 }
 
 #[pymethods]
@@ -66,7 +69,9 @@ impl PyDynamicEntries {
     #[new]
     fn new(py: Python<'_>, document: &[u8]) -> PyResult<Self> {
         py.detach(|| DynamicEntries::from_bytes(document))
-            .map(|entries| Self { entries })
+            .map(|entries| Self {
+                entries: Arc::new(entries),
+            })
             .map_err(policy_error)
     }
 

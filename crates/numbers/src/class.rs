@@ -26,6 +26,21 @@ impl NumberClass {
     /// How many classes there are.
     pub const COUNT: usize = 7;
 
+    /// The class with this number in events and rows.
+    #[must_use]
+    pub const fn from_code(code: i16) -> Option<Self> {
+        Some(match code {
+            0 => Self::Absent,
+            1 => Self::Number,
+            2 => Self::Extension,
+            3 => Self::Anonymous,
+            4 => Self::Invalid,
+            5 => Self::Emergency,
+            6 => Self::ShortCode,
+            _ => return None,
+        })
+    }
+
     /// The word people see, as in `vocabulary.py`.
     #[must_use]
     pub const fn word(self) -> &'static str {
@@ -60,6 +75,19 @@ pub enum Direction {
 impl Direction {
     /// How many directions there are.
     pub const COUNT: usize = 5;
+
+    /// The direction with this number in events and rows.
+    #[must_use]
+    pub const fn from_code(code: i16) -> Option<Self> {
+        Some(match code {
+            0 => Self::Unknown,
+            1 => Self::Inbound,
+            2 => Self::Outbound,
+            3 => Self::Internal,
+            4 => Self::Transit,
+            _ => return None,
+        })
+    }
 
     /// The word people see, as in `vocabulary.py`.
     #[must_use]

@@ -275,6 +275,12 @@ impl DialPlan {
         self.number_or(digits, otherwise)
     }
 
+    /// Whether this full number must always be reachable.
+    #[must_use]
+    pub fn protects(&self, number: E164) -> bool {
+        self.protected_numbers.contains(number)
+    }
+
     /// Which way a call goes, by the site's own ranges. A caller that hides is taken to be outside.
     #[must_use]
     pub fn direction(&self, source: &Party, destination: &Party) -> Direction {

@@ -5,7 +5,8 @@
 //!
 //! ```text
 //! bytes ─ document ─► Document ─ compile ─► Snapshot ─ decide(call, now, rates, entries) ─► Decision
-//!                                              └────── explain(source, destination, now, entries) ─► Explanation
+//!                                              ├────── explain(source, destination, now, entries) ─► Explanation
+//!                                              └────── Replay: calls as rows hold them ─► the decisions they would get
 //! bytes ─ DynamicEntries ───────────────────────────────────────────────────┘
 //! ```
 #![cfg_attr(test, allow(clippy::unwrap_used, clippy::expect_used, clippy::panic))]
@@ -21,6 +22,7 @@ mod error;
 mod explain;
 mod network;
 mod rate;
+mod recorded;
 mod schedule;
 mod snapshot;
 
@@ -34,4 +36,5 @@ pub use error::PolicyError;
 pub use explain::{Explanation, RuleVerdict, Verdict};
 pub use network::{Network, NetworkMap};
 pub use rate::RateCounters;
+pub use recorded::{RecordedCall, Replay};
 pub use snapshot::{Call, ProfileId, Snapshot};

@@ -5,7 +5,9 @@ use std::collections::HashMap;
 
 use proptest::prelude::*;
 use ringfence_numbers::{Direction, NumberClass, Party};
-use ringfence_policy::{Action, DynamicEntries, RateCounters, Reason, Snapshot, Verdict};
+use ringfence_policy::{
+    Action, DynamicEntries, RateCounters, Reason, RecordedCall, Replay, Snapshot, Verdict,
+};
 use serde_json::{Value, json};
 
 const MINUTE_US: i64 = 60_000_000;
@@ -303,6 +305,42 @@ proptest! {
             };
             let expected = plain.decide(&call.source, &call.destination, call.direction, now_us);
             prop_assert_eq!(found, expected, "{} -> {}", source, destination);
+        }
+    }
+
+    #[test]
+    fn a_recorded_call_is_decided_as_on_the_wire(
+        document in document(),
+        entries in entries(),
+        calls in prop::collection::vec((party(), party(), 0..40 * MINUTE_US, 0..2i16), 1..30),
+    ) {
+        let snapshot = Snapshot::from_bytes(document.to_string().as_bytes()).unwrap();
+        let compiled = DynamicEntries::from_bytes(entries.to_string().as_bytes()).unwrap();
+        let edges = [RateCounters::default(), RateCounters::default()];
+        let mut replay = Replay::default();
+        let mut now_us = 0;
+        for (source, destination, pause, device) in calls {
+            now_us += pause;
+            let digits = destination.trim_start_matches('+');
+            let plan = snapshot.plan();
+            let call = snapshot.call(plan.normalise(source.as_bytes()), plan.normalise_enum_name(digits.as_bytes()));
+            let row = RecordedCall {
+                time_us: now_us,
+                device,
+                source: call.source.digits() as i64,
+                source_class: call.source.class as i16,
+                destination: call.destination.digits() as i64,
+                destination_class: call.destination.class as i16,
+                direction: call.direction as i16,
+                destination_raw: if call.destination.number.is_some() { b"" } else { digits.as_bytes() },
+            };
+            let replayed = replay.decide(&snapshot, &row, &compiled);
+            if digits.is_empty() || !digits.bytes().all(|c| c.is_ascii_digit()) {
+                prop_assert_eq!((replayed.action, replayed.reason), (Action::None, Reason::NotANumber));
+                continue;
+            }
+            let decision = snapshot.decide(&call, now_us, &edges[device as usize], &compiled);
+            prop_assert_eq!(replayed, decision, "{} -> {}", source, destination);
         }
     }
 

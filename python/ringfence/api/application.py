@@ -35,6 +35,7 @@ RESOURCES = (
     "users",
     "tokens",
     "audit",
+    "jobs",
 )
 # Outside /api/v1, where monitoring looks for them.
 ROOT_RESOURCES = ("health",)

@@ -1,4 +1,4 @@
-"""What one mediation process holds: settings, database, distribution, ingest, leadership, and their tasks."""
+"""What one mediation process holds: settings, database, distribution, ingest, jobs, leadership, and their tasks."""
 
 from __future__ import annotations
 
@@ -12,6 +12,7 @@ from ringfence.database.connection import Database
 from ringfence.mediation.distribution import Distribution
 from ringfence.mediation.entries_feed import EntriesFeed
 from ringfence.mediation.ingest.store import Ingest
+from ringfence.mediation.jobs import Jobs
 from ringfence.mediation.leader import Leader, ScheduledWork
 from ringfence.policy import dynamic
 from ringfence.settings import Settings
@@ -43,6 +44,7 @@ class MediationProcess:
         self.distribution = Distribution(database)
         self.entries_feed = EntriesFeed(database)
         self.ingest = Ingest(database)
+        self.jobs = Jobs()
         self.leader = Leader(database, SCHEDULE)
 
     @asynccontextmanager
@@ -67,3 +69,4 @@ class MediationProcess:
         """Let long polls go, so that the server can close its connections. Idempotent."""
         self.distribution.stop()
         self.entries_feed.stop()
+        self.jobs.close()
