@@ -26,6 +26,7 @@ RESOURCES = (
     "policy",
     "lists",
     "explain",
+    "simulate",
     "devices",
     "edge",
     "edge_events",

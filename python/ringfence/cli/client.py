@@ -125,10 +125,14 @@ def _client(url: str, token: str) -> Client:
 
 def _refused(response: httpx.Response, url: str) -> RingfenceError:
     try:
-        body = response.json()
-        code, message, detail = str(body["code"]), str(body["message"]), body.get("detail")
+        return refused_as(response.json())
     except (ValueError, KeyError, TypeError):
         return UnavailableError(f"{url} answered {response.status_code} and not as a mediation does")
+
+
+def refused_as(body: dict[str, Any]) -> RingfenceError:
+    """The error that a refusal (`{"code", "message", "detail"}`) stands for. KeyError, TypeError: it is none."""
+    code, message, detail = str(body["code"]), str(body["message"]), body.get("detail")
     kind = _ERRORS.get(code.split(".")[0], RingfenceError)
     return kind(message, code=code, detail=detail if isinstance(detail, dict) else {})
 

@@ -17,6 +17,7 @@ GROUPS: tuple[str, ...] = (
     "policy",
     "list",
     "explain",
+    "simulate",
     "device",
     "user",
     "token",

@@ -3,8 +3,6 @@
 from __future__ import annotations
 
 import json
-import threading
-from collections import OrderedDict
 from datetime import datetime
 from typing import Any
 
@@ -16,12 +14,10 @@ from ringfence.errors import InvalidInputError
 from ringfence.numbering.dial_plan import Site
 from ringfence.policy import dynamic, versions
 from ringfence.policy.compile import build_document, canonical_bytes, compile_document
+from ringfence.policy.engines import compiled_version
 from ringfence.policy.rules import Policy
 
-_KEPT = 4
 MAX_NUMBER_LENGTH = 256
-_compiled: OrderedDict[str, CompiledPolicy] = OrderedDict()
-_compiled_lock = threading.Lock()
 _entries: tuple[int, DynamicEntries] | None = None  # number of the last change, and what acts after it
 
 
@@ -43,7 +39,7 @@ def explain_call(
         engine = compile_document(canonical_bytes(build_document(Policy(), site, 1, {})))
         return _explained(engine, source, destination, now) | {"reason": "no_policy", "policy_version": 0}
     summary = versions.read_version(connection, wanted)
-    return _explained(_engine(connection, summary), source, destination, now, _acting_entries(connection, now))
+    return _explained(compiled_version(connection, summary), source, destination, now, _acting_entries(connection, now))
 
 
 def _explained(
@@ -73,18 +69,3 @@ def _is_unicode(text: str) -> bool:
     except UnicodeEncodeError:
         return False
     return True
-
-
-def _engine(connection: Connection, version: versions.Version) -> CompiledPolicy:
-    """A version's compiled policy; the last few stay, since a large one takes its time."""
-    with _compiled_lock:
-        engine = _compiled.get(version.hash)
-        if engine is not None:
-            _compiled.move_to_end(version.hash)
-            return engine
-    engine = compile_document(versions.read_document(connection, version.version))
-    with _compiled_lock:
-        _compiled[version.hash] = engine
-        while len(_compiled) > _KEPT:
-            _compiled.popitem(last=False)
-    return engine
