@@ -10,7 +10,8 @@ use ringfence_enum_server::{
 };
 
 const CONFIGURATION: &str =
-    r#"{"listen": ["127.0.0.1:0"], "apex": ["pg.local", "e164.internal"], "allow_from": ["192.0.2.0/24"]}"#;
+    r#"{"listen": ["127.0.0.1:0"], "apex": ["pg.local", "e164.internal"], "query_names": ["{destination:reversed}",
+ "{destination:reversed}.src.{source:reversed}", "{destination:reversed}.s{source}", "d{destination}-s{source}", "*.{source:reversed}.from"], "allow_from": ["192.0.2.0/24"]}"#;
 const POLICY: &str = r#"{"format": 1, "version": 7, "site": {"country_code": "1", "national_lengths": [10]}, "protected": ["911"],
  "profiles": {"odd": {"allow": "!^.*$!sip:{destination}@{host};from={source};rule={rule}!", "no_opinion": "allow"}},
  "clients": [{"network": "192.0.2.128/25", "profile": "odd", "name": "edge"}],

@@ -70,6 +70,12 @@ class EnumSettings(_Section):
     apex: tuple[str, ...] = Field(("e164.internal",), min_length=1, description="ENUM zones answered")
     workers: int = Field(1, ge=1, le=256, description="data-plane threads, each with its own socket")
     source_option_codes: tuple[int, ...] = Field((4, 65001), description="EDNS0 options that may carry the source URI")
+    query_names: tuple[str, ...] = Field(
+        ("{destination:reversed}", "{destination:reversed}.src.{source:reversed}", "{destination:reversed}.s{source}"),
+        min_length=1,
+        max_length=16,
+        description="layouts of numbers in a query name in front of the apex; the first that fits counts",
+    )
     fail_mode: Literal["allow", "none", "terminate"] = Field("allow", description="answer while no policy was ever had")
     allow_from: tuple[str, ...] = Field(
         (), description="SBC addresses and networks that are answered, beside loopback; others are dropped silently"

@@ -7,12 +7,15 @@ use ringfence_policy::{Action, Network};
 use serde::Deserialize;
 
 use crate::wire::name;
+use crate::wire::query_name::{DEFAULT_LAYOUTS, Layout};
 
 /// Most threads for each address.
 const WORKERS_MAX: u16 = 256;
 /// What `{host}` may have before it in a regexp limits an apex.
 const APEX_MAX: usize = 128;
 
+/// Each layout that does not fit costs a look at the name.
+const QUERY_NAMES_MAX: usize = 16;
 /// Octets of `cookie_secret`.
 const COOKIE_SECRET: usize = 16;
 /// Receive buffers that make sense; the largest is what Linux can count.
@@ -32,6 +35,9 @@ pub struct Config {
     /// EDNS0 options that may carry the source URI.
     #[serde(default = "default_option_codes")]
     pub source_option_codes: Vec<u16>,
+    /// Layouts of numbers in a query name, the first that fits counts (see `wire::query_name`).
+    #[serde(default = "default_query_names")]
+    pub query_names: Vec<String>,
     /// Answer while there is no policy.
     #[serde(default)]
     pub fail_mode: FailMode,
@@ -124,6 +130,10 @@ fn default_option_codes() -> Vec<u16> {
     vec![4, 65_001]
 }
 
+fn default_query_names() -> Vec<String> {
+    DEFAULT_LAYOUTS.map(str::to_owned).to_vec()
+}
+
 impl Config {
     /// Reads and checks; an error names the field.
     pub fn parse(json: &str) -> Result<Self, String> {
@@ -150,6 +160,7 @@ impl Config {
             return Err(format!("receive_buffer_bytes: must be {low} to {high}"));
         }
         config.networks()?;
+        config.layouts()?;
         config.cookie_octets()?;
         let beyond = config
             .listen
@@ -170,6 +181,19 @@ impl Config {
                 .map_err(|problem| format!("allow_from[{index}]: {problem}"))
         };
         self.allow_from.iter().enumerate().map(read).collect()
+    }
+
+    /// `query_names`, read.
+    pub fn layouts(&self) -> Result<Vec<Layout>, String> {
+        if self.query_names.is_empty() || self.query_names.len() > QUERY_NAMES_MAX {
+            return Err(format!(
+                "query_names: must be 1 to {QUERY_NAMES_MAX} layouts"
+            ));
+        }
+        let read = |(index, text): (usize, &String)| {
+            Layout::parse(text).map_err(|problem| format!("query_names[{index}]: {problem}"))
+        };
+        self.query_names.iter().enumerate().map(read).collect()
     }
 
     /// `cookie_secret`, read.
@@ -234,6 +258,14 @@ mod tests {
             (
                 r#"{"listen": ["127.0.0.1:0"], "apex": ["a"], "receive_buffer_bytes": 1}"#,
                 "receive_buffer_bytes",
+            ),
+            (
+                r#"{"listen": ["127.0.0.1:0"], "apex": ["a"], "query_names": ["{destination:reversed}", "{caller}"]}"#,
+                "query_names[1]",
+            ),
+            (
+                r#"{"listen": ["127.0.0.1:0"], "apex": ["a"], "query_names": []}"#,
+                "query_names",
             ),
         ] {
             assert!(

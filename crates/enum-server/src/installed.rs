@@ -12,6 +12,7 @@ use crate::access::Access;
 use crate::notices::Notices;
 use crate::wire::cookie::CookieSecret;
 use crate::wire::name;
+use crate::wire::query_name::Layout;
 
 /// What outlives a policy.
 #[derive(Debug)]
@@ -20,6 +21,8 @@ pub struct Service {
     pub zones: Vec<Zone>,
     /// EDNS0 options that may carry the source URI.
     pub source_option_codes: Vec<u16>,
+    /// How numbers stand in a query name; the first that fits counts.
+    pub query_names: Vec<Layout>,
     /// What is done without a policy.
     pub fail_action: Action,
     /// Reads numbers without a policy: those given in full.
@@ -117,6 +120,7 @@ impl Service {
                 .map(zone)
                 .collect::<Result<_, String>>()?,
             source_option_codes: config.source_option_codes.clone(),
+            query_names: config.layouts()?,
             fail_action: config.fail_mode.action(),
             plan_without_policy: DialPlan::default(),
             rates: RateCounters::default(),

@@ -52,7 +52,8 @@ pub struct EnumEvent<'a> {
     pub policy_version: u32,
     /// From receipt to the answer being ready, nanoseconds.
     pub latency_ns: u32,
-    /// The source as received (URI or digits), at most [`RAW_MAX`] octets.
+    /// The source as received (URI or digits), at most [`RAW_MAX`] octets; the maker shortens a longer one so that what
+    /// says which trunk the call came by stays in it (`ringfence_numbers::shortened`).
     pub source_raw: &'a [u8],
     /// The destination as asked (digits or name), at most [`RAW_MAX`] octets.
     pub destination_raw: &'a [u8],
@@ -61,6 +62,6 @@ pub struct EnumEvent<'a> {
 }
 
 /// Longest raw text kept in an event, octets.
-pub const RAW_MAX: usize = 128;
+pub const RAW_MAX: usize = 255;
 /// Most monitored matches kept in an event.
 pub const MONITORED_MAX: usize = 8;

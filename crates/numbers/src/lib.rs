@@ -18,6 +18,6 @@ mod uri;
 pub use class::{Direction, NumberClass};
 pub use number::{DIGITS_MAX, DIGITS_MIN, E164};
 pub use pattern::{Pattern, PatternError};
-pub use plan::{DialPlan, Party, PlanError, Site};
+pub use plan::{DialPlan, Party, PlanError, Site, is_withheld};
 pub use set::{ExpiringSet, NEVER, NumberMap, NumberMapBuilder, NumberSet, SetId};
-pub use uri::{ROUTING_PARAMETERS, UriUser, uri_user, without_escapes};
+pub use uri::{ROUTING_PARAMETERS, UriUser, shortened, uri_user, without_escapes};

@@ -114,6 +114,14 @@ const ANONYMOUS_USERS: [&[u8]; 5] = [
 const E164_WHOLE_DIGITS: std::ops::RangeInclusive<usize> = 8..=15;
 const ANONYMOUS_HOST: &[u8] = b"anonymous.invalid";
 
+/// Whether a user part is a word for a number that is withheld, such as `anonymous`.
+#[must_use]
+pub fn is_withheld(user: &[u8]) -> bool {
+    ANONYMOUS_USERS
+        .iter()
+        .any(|word| user.eq_ignore_ascii_case(word))
+}
+
 impl DialPlan {
     /// Compiles a site. `protected` are numbers that must always be reachable: short digits, or patterns with `+`.
     pub fn compile(site: &Site, protected: &[String]) -> Result<Self, PlanError> {
@@ -189,11 +197,7 @@ impl DialPlan {
     #[must_use]
     pub fn normalise(&self, text: &[u8]) -> Party {
         let uri = uri_user(text);
-        if uri.host.eq_ignore_ascii_case(ANONYMOUS_HOST)
-            || ANONYMOUS_USERS
-                .iter()
-                .any(|word| uri.user.eq_ignore_ascii_case(word))
-        {
+        if uri.host.eq_ignore_ascii_case(ANONYMOUS_HOST) || is_withheld(uri.user) {
             return Party::without_number(NumberClass::Anonymous);
         }
         let mut digits = Digits::default();

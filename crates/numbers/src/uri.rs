@@ -34,6 +34,51 @@ impl<'a> UriUser<'a> {
     }
 }
 
+/// The octets of a source text that are kept where there is room for `out.len()`: all of it, or when it is longer a shorter URI
+/// of its scheme, user, routing parameters and host, parameters whole or not at all and what is last cut.
+#[must_use]
+pub fn shortened<'o>(text: &'o [u8], out: &'o mut [u8]) -> &'o [u8] {
+    if text.len() <= out.len() {
+        return text;
+    }
+    let found = uri_user(text);
+    let inside = inside_angle_brackets(text).trim_ascii();
+    let scheme = [&b"tel:"[..], b"sips:", b"sip:"]
+        .into_iter()
+        .find(|scheme| without_scheme(inside, scheme).is_some())
+        .unwrap_or(b"");
+    let mut length = 0;
+    append(out, &mut length, &[scheme]);
+    let user = &found.user[..found.user.len().min(USER_KEPT)];
+    append(out, &mut length, &[user]);
+    for name in ROUTING_PARAMETERS {
+        let Some(value) = found.parameter(name) else {
+            continue;
+        };
+        let parts = [b";", name.as_bytes(), b"=", value];
+        if out.len() - length >= parts.iter().map(|part| part.len()).sum() {
+            append(out, &mut length, &parts);
+        }
+    }
+    if !found.host.is_empty() {
+        append(out, &mut length, &[b"@", found.host]);
+    }
+    &out[..length]
+}
+
+/// Most octets of a user part that a shortened URI has.
+const USER_KEPT: usize = 64;
+
+/// Puts parts behind `length`, cut where `out` ends.
+fn append(out: &mut [u8], length: &mut usize, parts: &[&[u8]]) {
+    for part in parts {
+        let room = &mut out[*length..];
+        let count = part.len().min(room.len());
+        room[..count].copy_from_slice(&part[..count]);
+        *length += count;
+    }
+}
+
 /// Text with its percent escapes taken out (RFC 3986, 2.1); what is no escape stays.
 #[must_use]
 pub fn without_escapes(text: &[u8]) -> Vec<u8> {
@@ -179,6 +224,41 @@ mod tests {
             );
         }
         assert_eq!(without_escapes(b"tg%201%2f%zz%2"), b"tg 1/%zz%2");
+    }
+
+    #[test]
+    fn a_long_source_is_shortened_to_what_says_who_calls_and_by_which_trunk() {
+        let filler = format!("x={}", "f".repeat(300));
+        for (text, expected) in [
+            (
+                format!(
+                    "sip:+17818675309;{filler};tgrp=tg%201;trunk-context=ssp.example.com;CIC=+16789@orig.example.com;user=phone"
+                ),
+                "sip:+17818675309;tgrp=tg%201;trunk-context=ssp.example.com;cic=+16789@orig.example.com",
+            ),
+            (
+                format!("\"{filler}\" <tel:+17818675309;tgrp=tg1>"),
+                "tel:+17818675309;tgrp=tg1",
+            ),
+            (
+                format!("sip:1001;tgrp={filler};rn=+1210@h"),
+                "sip:1001;rn=+1210@h",
+            ),
+            (
+                format!("sip:{}@h", "u".repeat(300)),
+                &*format!("sip:{}@h", "u".repeat(64)),
+            ),
+            ("+12105550123".to_owned(), "+12105550123"),
+        ] {
+            let mut out = [0; 200];
+            let kept = shortened(text.as_bytes(), &mut out);
+            assert_eq!(String::from_utf8_lossy(kept), expected, "{text}");
+            let (before, after) = (uri_user(text.as_bytes()), uri_user(kept));
+            assert_eq!(before.parameter("rn"), after.parameter("rn"));
+        }
+        let host = format!("sip:1@{}", "h".repeat(300));
+        assert_eq!(shortened(host.as_bytes(), &mut [0; 255]).len(), 255);
+        assert_eq!(shortened(b"sip:1@h", &mut [0; 3]), b"sip");
     }
 
     #[test]

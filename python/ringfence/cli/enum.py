@@ -138,6 +138,7 @@ def server_configuration(settings: Settings) -> dict[str, Any]:
         "apex": enum_settings.apex,
         "workers": enum_settings.workers,
         "source_option_codes": enum_settings.source_option_codes,
+        "query_names": enum_settings.query_names,
         "fail_mode": enum_settings.fail_mode,
         "allow_from": enum_settings.allow_from,
         "client_limit_qps": enum_settings.client_limit_qps,

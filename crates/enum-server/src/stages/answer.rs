@@ -64,7 +64,7 @@ pub(crate) fn answer(
         Subject::Number(asked) => {
             response.set_authoritative();
             let answers = wording.in_zone(asked.place.zone);
-            let digits = asked.destination.as_bytes();
+            let digits = asked.destination_digits();
             match (verdict.decision.action, answers.no_opinion()) {
                 (Action::None, NoOpinion::Allow) => {
                     put_action(&mut response, answers, Action::Allow, digits, verdict);

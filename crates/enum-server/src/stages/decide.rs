@@ -49,12 +49,13 @@ fn decide_call(
         policy.snapshot.plan()
     });
     verdict.source = source_of(&asked.source, plan);
-    if asked.destination.is_empty() {
+    if asked.is_no_number() {
         verdict.destination = Party::without_number(NumberClass::Invalid);
         verdict.decision = Decision::without_rule(Action::None, Reason::NotANumber);
         return;
     }
-    verdict.destination = plan.normalise_enum_name(asked.destination.as_bytes());
+    // A name may say who calls and not whom: then the destination is absent.
+    verdict.destination = plan.normalise_enum_name(asked.destination_digits());
     match policy {
         None => verdict.decision = Decision::without_rule(service.fail_action, Reason::NoPolicy),
         Some(policy) => {

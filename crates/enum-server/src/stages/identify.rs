@@ -1,20 +1,16 @@
 //! Query → subject: what is asked about, and who calls.
 //!
-//! ```text
-//! 3.2.1.0.5.5.5.0.1.2.1.<apex>                              destination +12105550123
-//! <destination reversed>.src.<source reversed>.<apex>       and the source, a digit a label
-//! <destination reversed>.s12105550199.<apex>                and the source, one label
-//! health.<apex>                                             is the server there?
-//! ```
+//! A name is a number in one of the configured layouts (`wire::query_name`) in front of an apex, or `health.<apex>`.
 use super::parse::Query;
 use crate::installed::Service;
 use crate::wire::cookie::OPTION_COOKIE;
 use crate::wire::header::Rcode;
+use crate::wire::query_name::{Digits, Layout, NameNumbers, NameText};
 use crate::wire::question::{CLASS_IN, qtype};
 use crate::wire::source_option::{SourceOrigin, source_uri};
 
-/// Most digits kept of a number in a query name.
-const DIGITS_MAX: usize = 32;
+/// Label of the health name.
+const HEALTH: &[u8] = b"\x06health";
 
 /// What is asked about.
 #[derive(Debug)]
@@ -46,8 +42,10 @@ pub(crate) struct Place {
 #[derive(Debug)]
 pub(crate) struct NumberAsked<'a> {
     pub(crate) place: Place,
-    /// Digits called; empty if the name is no number.
-    pub(crate) destination: Digits,
+    /// Digits called; none if the name does not say.
+    pub(crate) destination: Option<Digits>,
+    /// Whether the name holds the caller's number.
+    pub(crate) names_source: bool,
     /// The name before the apex, wire octets.
     pub(crate) name: &'a [u8],
     pub(crate) source: SourceText<'a>,
@@ -57,44 +55,10 @@ pub(crate) struct NumberAsked<'a> {
 /// The caller as given.
 #[derive(Debug)]
 pub(crate) enum SourceText<'a> {
-    /// URI of an option, or nothing.
+    /// URI of an option, a word of the query name, or nothing.
     Uri(&'a [u8]),
     /// Digits in the query name.
     Digits(Digits),
-}
-
-/// Digits on the stack, in dialling order.
-#[derive(Debug, Clone, Copy)]
-pub(crate) struct Digits {
-    octets: [u8; DIGITS_MAX],
-    start: usize,
-}
-
-impl Digits {
-    /// Empty; digits are put in from the end.
-    fn new() -> Self {
-        Self {
-            octets: [0; DIGITS_MAX],
-            start: DIGITS_MAX,
-        }
-    }
-
-    fn put_before(&mut self, digit: u8) -> bool {
-        if self.start == 0 {
-            return false;
-        }
-        self.start -= 1;
-        self.octets[self.start] = digit;
-        true
-    }
-
-    pub(crate) fn as_bytes(&self) -> &[u8] {
-        &self.octets[self.start..]
-    }
-
-    pub(crate) fn is_empty(&self) -> bool {
-        self.start == DIGITS_MAX
-    }
 }
 
 impl SourceText<'_> {
@@ -103,6 +67,18 @@ impl SourceText<'_> {
             Self::Uri(uri) => uri,
             Self::Digits(text) => text.as_bytes(),
         }
+    }
+}
+
+impl NumberAsked<'_> {
+    /// Digits called; empty without.
+    pub(crate) fn destination_digits(&self) -> &[u8] {
+        self.destination.as_ref().map_or(b"", Digits::as_bytes)
+    }
+
+    /// Whether the name is of no layout.
+    pub(crate) fn is_no_number(&self) -> bool {
+        self.destination.is_none() && !self.names_source
     }
 }
 
@@ -148,14 +124,18 @@ pub(crate) fn identify<'a>(
     if name.is_health {
         return Subject::Health(place);
     }
-    let (source, origin) = match (option, name.source) {
+    let (source, origin) = match (option, name.numbers.source) {
         (Some((uri, origin)), _) => (SourceText::Uri(uri), origin),
-        (None, Some(digits)) => (SourceText::Digits(digits), SourceOrigin::QueryName),
+        (None, Some(NameText::Digits(digits))) => {
+            (SourceText::Digits(digits), SourceOrigin::QueryName)
+        }
+        (None, Some(NameText::Word(word))) => (SourceText::Uri(word), SourceOrigin::QueryName),
         (None, None) => (SourceText::Uri(b""), SourceOrigin::None),
     };
     Subject::Number(NumberAsked {
         place,
-        destination: name.destination,
+        destination: name.numbers.destination,
+        names_source: name.numbers.source.is_some(),
         name: &question.name[..name.apex_at],
         source,
         origin,
@@ -185,86 +165,45 @@ fn source_option<'a>(
 }
 
 /// A name below an apex, read.
-struct NameRead {
+struct NameRead<'a> {
     apex_at: usize,
     is_health: bool,
-    destination: Digits,
-    source: Option<Digits>,
+    numbers: NameNumbers<'a>,
 }
 
-fn find_zone(name: &[u8], service: &Service) -> Option<(usize, NameRead)> {
+fn find_zone<'a>(name: &'a [u8], service: &Service) -> Option<(usize, NameRead<'a>)> {
     service
         .zones
         .iter()
         .enumerate()
         .find_map(|(zone, configured)| {
             let apex_at = name.len().checked_sub(configured.wire.len())?;
-            if !name[apex_at..].eq_ignore_ascii_case(&configured.wire) {
+            let (labels, apex) = name.split_at(apex_at);
+            if !apex.eq_ignore_ascii_case(&configured.wire) {
                 return None;
             }
-            read_name(name, apex_at).map(|read| (zone, read))
+            read_name(labels, &service.query_names).map(|read| (zone, read))
         })
 }
 
 /// Reads the labels before the apex; `None` if the apex does not begin at a label.
-fn read_name(name: &[u8], apex_at: usize) -> Option<NameRead> {
-    let (destination, mut at) = read_digits(name, 0, apex_at);
-    let mut read = NameRead {
-        apex_at,
-        is_health: false,
-        destination,
-        source: None,
-    };
-    if at < apex_at {
-        let label = name.get(at + 1..at + 1 + usize::from(name[at]))?;
-        let behind = at + 1 + label.len();
-        if label.eq_ignore_ascii_case(b"src") {
-            let (source, end) = read_digits(name, behind, apex_at);
-            (read.source, at) = (Some(source), end);
-        } else if let Some(digits) = source_label(label) {
-            (read.source, at) = (Some(digits), behind);
-        } else if at == 0 && label.eq_ignore_ascii_case(b"health") {
-            (read.is_health, at) = (true, behind);
-        }
-    }
-    if at == apex_at && (read.is_health || !read.destination.is_empty()) {
-        return Some(read);
-    }
+fn read_name<'a>(labels: &'a [u8], layouts: &[Layout]) -> Option<NameRead<'a>> {
+    let apex_at = labels.len();
+    let is_health = labels.eq_ignore_ascii_case(HEALTH);
+    let found = layouts.iter().find_map(|layout| layout.read(labels));
     // Some other name: all the same, the apex must begin at a label.
-    let mut boundary = 0;
-    while boundary < apex_at {
-        boundary += 1 + usize::from(name[boundary]);
-    }
-    (boundary == apex_at).then_some(NameRead {
-        apex_at,
-        is_health: false,
-        destination: Digits::new(),
-        source: None,
-    })
-}
-
-/// One-digit labels from `at` on, and where they end.
-fn read_digits(name: &[u8], mut at: usize, end: usize) -> (Digits, usize) {
-    let mut text = Digits::new();
-    while let Some(&[1, digit]) = name.get(at..at + 2) {
-        if at >= end || !digit.is_ascii_digit() || !text.put_before(digit) {
-            break;
+    if found.is_none() && !is_health {
+        let mut boundary = 0;
+        while boundary < apex_at {
+            boundary += 1 + usize::from(labels[boundary]);
         }
-        at += 2;
+        if boundary != apex_at {
+            return None;
+        }
     }
-    (text, at)
-}
-
-/// `s` and digits, in dialling order.
-fn source_label(label: &[u8]) -> Option<Digits> {
-    let digits = label
-        .strip_prefix(b"s")
-        .or_else(|| label.strip_prefix(b"S"))?;
-    let mut text = Digits::new();
-    let fits = !digits.is_empty()
-        && digits
-            .iter()
-            .rev()
-            .all(|&digit| digit.is_ascii_digit() && text.put_before(digit));
-    fits.then_some(text)
+    Some(NameRead {
+        apex_at,
+        is_health,
+        numbers: found.unwrap_or_default(),
+    })
 }

@@ -58,12 +58,14 @@ pub(crate) fn record<S: EventSink>(
     verdict: &Verdict,
     rcode: Rcode,
 ) {
-    let source_raw = asked.source.as_bytes();
+    let mut short = [0; RAW_MAX];
+    let source_raw = ringfence_numbers::shortened(asked.source.as_bytes(), &mut short);
     let decision = &verdict.decision;
     let mut dotted = [0; RAW_MAX];
-    let destination_raw = match asked.destination.as_bytes() {
-        [] => name::write_dotted(asked.name, &mut dotted),
-        digits => digits,
+    let destination_raw = if asked.is_no_number() {
+        name::write_dotted(asked.name, &mut dotted)
+    } else {
+        asked.destination_digits()
     };
     sink.record(&EnumEvent {
         time_us: origin.time_us,
@@ -82,7 +84,7 @@ pub(crate) fn record<S: EventSink>(
         rule_id: decision.rule_id,
         policy_version: verdict.policy_version,
         latency_ns: origin.latency_ns,
-        source_raw: &source_raw[..source_raw.len().min(RAW_MAX)],
+        source_raw,
         destination_raw,
         monitored: decision.monitored.as_slice(),
     });

@@ -19,6 +19,7 @@ const ALLOWED: &str = "123485000001000100000001013201310132013101350135013501310
 #[derive(Debug, Clone, PartialEq)]
 struct Seen {
     source: u64,
+    source_class: u8,
     destination: u64,
     origin: u8,
     action: u8,
@@ -35,6 +36,7 @@ impl EventSink for Memory {
     fn record(&mut self, event: &EnumEvent<'_>) {
         self.0.lock().unwrap().push(Seen {
             source: event.source,
+            source_class: event.source_class,
             destination: event.destination,
             origin: event.source_origin,
             action: event.action,
@@ -206,6 +208,61 @@ fn source_comes_from_the_query_name_in_both_layouts() {
         contains(&without, "@allow.pg.local!"),
         "another caller is not redirected"
     );
+}
+
+#[test]
+fn the_trunk_stays_in_the_event_however_long_the_uri_is() {
+    let mut bench = Bench::new("", Some(POLICY));
+    let filler = "f".repeat(400);
+    let uri = format!(
+        "sip:+17818675309;x={filler};tgrp=tg1;trunk-context=ssp.example.com;rn=+12105550000;cic=+16789@orig.example.com"
+    );
+    let option = [
+        &[0, 4, (uri.len() >> 8) as u8, uri.len() as u8],
+        uri.as_bytes(),
+    ]
+    .concat();
+    let name = "0.0.1.0.5.5.5.0.1.2.1.pg.local";
+    let answer = bench.ask(&query_with(name, 35, 1, &opt(0, &option), [1, 0, 0, 1]));
+    assert!(contains(&answer, "@redirect.pg.local!"));
+    let seen = bench.seen.lock().unwrap().pop().unwrap();
+    assert_eq!(
+        seen.source_raw,
+        "sip:+17818675309;tgrp=tg1;trunk-context=ssp.example.com;rn=+12105550000;cic=+16789@orig.example.com"
+    );
+}
+
+#[test]
+fn a_configured_layout_replaces_the_usual_ones() {
+    let options = r#", "query_names": ["d{destination}-s{source}", "{source:reversed}.from"]"#;
+    let mut bench = Bench::new(options, Some(POLICY));
+    let redirected = bench.ask(&query("d12105550100-s17818675309.pg.local", 35));
+    assert!(contains(&redirected, "!^.*$!sip:+12105550199@redirect."));
+    let caller_only = bench.ask(&query("9.0.3.5.7.6.8.1.8.7.1.from.pg.local", 35));
+    assert!(contains(&caller_only, "@allow.pg.local!"));
+    let seen = bench.seen.lock().unwrap().pop().unwrap();
+    assert_eq!(
+        (seen.source, seen.destination, &*seen.destination_raw),
+        (17_818_675_309, 0, "")
+    );
+    let usual = bench.ask(&query("0.0.1.0.5.5.5.0.1.2.1.pg.local", 35));
+    assert_eq!((rcode(&usual), counts(&usual)), (0, (0, 1, 0)));
+    let health = bench.ask(&query("health.pg.local", 35));
+    assert!(contains(&health, "@allow.pg.local!"));
+}
+
+#[test]
+fn a_withheld_caller_in_the_name_is_anonymous_or_absent() {
+    let mut bench = Bench::new("", Some(POLICY));
+    for (label, class) in [("sanonymous", 3), ("s", 0)] {
+        let name = format!("0.0.1.0.5.5.5.0.1.2.1.{label}.pg.local");
+        assert!(contains(&bench.ask(&query(&name, 35)), "@allow.pg.local!"));
+        let seen = bench.seen.lock().unwrap().pop().unwrap();
+        assert_eq!(
+            (seen.source_class, seen.destination),
+            (class, 12_105_550_100)
+        );
+    }
 }
 
 #[test]

@@ -6,6 +6,7 @@ pub mod cookie;
 pub mod edns;
 pub mod header;
 pub mod name;
+pub mod query_name;
 pub mod question;
 pub mod response;
 pub mod source_option;
