@@ -8,5 +8,10 @@
 //! ```
 #![cfg_attr(test, allow(clippy::unwrap_used, clippy::expect_used, clippy::panic))]
 
+pub mod decode;
 pub mod dialogs;
+pub mod engine;
+pub mod reassembly;
 pub mod record;
+pub mod source;
+pub mod streams;

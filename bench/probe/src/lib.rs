@@ -1,0 +1,1 @@
+//! Captures with known truth, for the probe's bench and tests.
