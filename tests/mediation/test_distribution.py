@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import hashlib
 from concurrent.futures import Future, ThreadPoolExecutor
+from datetime import UTC, datetime
 from pathlib import Path
 from time import monotonic
 
@@ -13,6 +14,8 @@ import pytest
 from tests.mediation_server import RunningMediation, wait_until
 
 from ringfence.database.connection import Database
+from ringfence.policy import installation
+from ringfence.policy.installation import Scope
 
 
 def apply(mediation: RunningMediation, name: str = "a") -> int:
@@ -85,8 +88,7 @@ def test_a_device_that_is_told_otherwise_does_not_follow_the_others(mediation: R
     apply(mediation, "a")
     apply(mediation, "b")
     with mediation.database.connection() as connection:
-        connection.execute("UPDATE device SET wanted_version = 1 WHERE name = 'special'")
-        connection.execute("SELECT pg_notify('ringfence_policy', '')")
+        installation.install(connection, 1, "ana", datetime.now(UTC), Scope(device="special"))
     wait_until(lambda: poll(special).headers.get("X-Policy-Version") == "1")
     wait_until(lambda: poll(follower).headers.get("X-Policy-Version") == "2")
 

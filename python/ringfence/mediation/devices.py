@@ -19,9 +19,12 @@ from psycopg.types.json import Jsonb
 from ringfence.accounts import audit
 from ringfence.accounts.credentials import hash_secret, new_secret
 from ringfence.errors import ConflictError, InvalidInputError, NotFoundError, NotSignedInError
+from ringfence.mediation.places import LIVE_FOR
+from ringfence.mediation.wanted import NOTHING, read_wanted
+from ringfence.policy import targets
 
 KINDS = ("enum", "probe")
-LIVE_FOR = timedelta(seconds=10)  # five heartbeats at the default interval
+PENDING_FOR = timedelta(seconds=10)  # a live device that takes longer to follow has drifted
 _NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{0,63}")
 
 
@@ -37,7 +40,11 @@ class Device:
 
 @dataclass(frozen=True)
 class DeviceStatus:
-    """A device and what it last reported. `wanted_version` 0: no policy is installed for it."""
+    """A device and what it last reported. `wanted_version` 0: no policy is installed for it.
+
+    `wanted_from` is the target that it follows ('all', 'site:NAME', 'device:NAME'); `policy_version` and `policy_since`
+    are what it was last seen to enforce.
+    """
 
     device_id: int
     name: str
@@ -53,15 +60,39 @@ class DeviceStatus:
     clock_offset_us: int | None
     is_live: bool
     report: dict[str, Any]
+    wanted_hash: str = ""
+    wanted_from: str = ""
+    wanted_since: datetime | None = None
+    policy_since: datetime | None = None
+    note: str = ""
 
     @property
     def is_current(self) -> bool:
-        """Whether it enforces the version that it should."""
-        return (self.policy_version or 0) == self.wanted_version
+        """Whether it enforces the very document that it should."""
+        hashes = {self.policy_hash or "", self.wanted_hash} - {""}
+        return (self.policy_version or 0) == self.wanted_version and len(hashes) <= 1
 
-    def as_json(self) -> dict[str, Any]:
-        """Every field and `is_current`, times as ISO 8601."""
-        values = asdict(self) | {"is_current": self.is_current}
+    @property
+    def pending_version(self) -> int | None:
+        """What it should enforce and does not yet, as far as it was last seen; None when it does."""
+        return None if self.is_current else self.wanted_version
+
+    def drift_since(self, now: datetime) -> datetime | None:
+        """Since when a live device enforces another policy than it should; None: it does not, or only for seconds."""
+        changes = [time for time in (self.wanted_since, self.policy_since) if time is not None]
+        if self.is_current or not self.is_live or not changes or now - max(changes) < PENDING_FOR:
+            return None
+        return max(changes)
+
+    def as_json(self, now: datetime | None = None) -> dict[str, Any]:
+        """Every field and what follows from them, times as ISO 8601."""
+        drift_since = self.drift_since(now or datetime.now(UTC))
+        values = asdict(self) | {
+            "is_current": self.is_current,
+            "pending_version": self.pending_version,
+            "is_drifting": drift_since is not None,
+            "drift_since": drift_since,
+        }
         return {name: value.isoformat() if isinstance(value, datetime) else value for name, value in values.items()}
 
 
@@ -108,18 +139,47 @@ def register_device(connection: Connection, name: str, kind: str, site: str | No
             (kind, site_id, hash_secret(secret), existing[0]),
         ).fetchone()
     assert row is not None  # noqa: S101 - INSERT and UPDATE of a locked row return one
+    targets.tell(connection)
     audit.record(connection, actor, "device.add", name, {"kind": kind, "site": site_name})
     return Device(row[0], name, kind, site_name), secret
 
 
 def revoke_device(connection: Connection, name: str, actor: str) -> None:
     """Take a device's credential away, at once. NotFoundError when it is not registered."""
-    revoked = connection.execute(
-        "UPDATE device SET revoked_at = now(), wanted_version = NULL WHERE name = %s AND revoked_at IS NULL", (name,)
-    )
+    revoked = connection.execute("UPDATE device SET revoked_at = now() WHERE name = %s AND revoked_at IS NULL", (name,))
     if revoked.rowcount == 0:
         raise NotFoundError(f"device {name!r} is not registered; `ringfence device list` shows those that are")
+    targets.forget(connection, targets.DEVICE + name)
+    targets.tell(connection)
     audit.record(connection, actor, "device.revoke", name)
+
+
+def edit_device(
+    connection: Connection, name: str, actor: str, *, site: str | None = None, note: str | None = None
+) -> None:
+    """Say that a device stands at another site, or a note about it; None leaves it. NotFoundError."""
+    before = connection.execute(
+        """
+        SELECT s.name, d.note, d.device_id FROM device d JOIN site s USING (site_id)
+        WHERE d.name = %s AND d.revoked_at IS NULL FOR UPDATE OF d
+        """,
+        (name,),
+    ).fetchone()
+    if before is None:
+        raise NotFoundError(f"device {name!r} is not registered; `ringfence device list` shows those that are")
+    site_id, site_name = _site(connection, site if site is not None else before[0])
+    after = {"site": site_name, "note": before[1] if note is None else note}
+    if len(after["note"]) > 1000:
+        raise InvalidInputError(f"note: has {len(after['note'])} characters; expected at most 1000")
+    if after == {"site": before[0], "note": before[1]}:
+        return
+    connection.execute(
+        "UPDATE device SET site_id = %s, note = %s WHERE device_id = %s", (site_id, after["note"], before[2])
+    )
+    targets.tell(connection)
+    audit.record(
+        connection, actor, "device.edit", name, {"before": {"site": before[0], "note": before[1]}, "after": after}
+    )
 
 
 def authenticate_device(connection: Connection, credential: str) -> Device:
@@ -144,13 +204,31 @@ def list_devices(connection: Connection, now: datetime | None = None) -> list[De
         rows = cursor.execute(
             """
             SELECT d.device_id, d.name, d.kind, s.name AS site, d.created_at, d.last_seen_at, d.address, d.software,
-                   d.policy_version, d.policy_hash, d.clock_offset_us, d.report,
-                   coalesce(d.wanted_version, (SELECT version FROM policy_installation
-                                               ORDER BY installation_id DESC LIMIT 1), 0) AS wanted_version
+                   d.policy_version, d.policy_hash, d.policy_since, d.clock_offset_us, d.report, d.note
             FROM device d JOIN site s USING (site_id) WHERE d.revoked_at IS NULL ORDER BY d.name
             """
         ).fetchall()
-    return [DeviceStatus(**row, is_live=_is_live(row["last_seen_at"], now)) for row in rows]
+    wanted = read_wanted(connection)
+    return [
+        DeviceStatus(
+            **row,
+            is_live=_is_live(row["last_seen_at"], now),
+            wanted_version=should.version,
+            wanted_hash=should.hash,
+            wanted_from=should.target,
+            wanted_since=should.since,
+        )
+        for row in rows
+        for should in (wanted.get(row["device_id"], NOTHING),)
+    ]
+
+
+def read_device(connection: Connection, name: str, now: datetime | None = None) -> DeviceStatus:
+    """One registered device. NotFoundError."""
+    for device in list_devices(connection, now):
+        if device.name == name:
+            return device
+    raise NotFoundError(f"device {name!r} is not registered; `ringfence device list` shows those that are")
 
 
 def record_hello(
@@ -171,19 +249,21 @@ def record_heartbeat(
     """Keep what a device says of itself."""
     connection.execute(
         """
-        UPDATE device SET policy_version = %s, policy_hash = %s, report = %s, address = %s, last_seen_at = %s,
-               clock_offset_us = %s
-        WHERE device_id = %s
+        UPDATE device SET policy_version = %(version)s, policy_hash = %(hash)s, report = %(report)s,
+               address = %(address)s, last_seen_at = %(now)s, clock_offset_us = %(offset)s,
+               policy_since = CASE WHEN (policy_version, policy_hash) IS DISTINCT FROM (%(version)s, %(hash)s)
+                                   THEN %(now)s ELSE policy_since END
+        WHERE device_id = %(device_id)s
         """,
-        (
-            heartbeat.policy_version,
-            heartbeat.policy_hash,
-            Jsonb(dict(heartbeat.report)),
-            address,
-            now,
-            _offset_us(heartbeat.now_us, now),
-            device.device_id,
-        ),
+        {
+            "version": heartbeat.policy_version,
+            "hash": heartbeat.policy_hash,
+            "report": Jsonb(dict(heartbeat.report)),
+            "address": address,
+            "now": now,
+            "offset": _offset_us(heartbeat.now_us, now),
+            "device_id": device.device_id,
+        },
     )
 
 
@@ -191,7 +271,8 @@ def record_running_policy(connection: Connection, device: Device, version: int, 
     """A policy poll says which version the device runs now: earlier than its next heartbeat would."""
     connection.execute(
         """
-        UPDATE device SET policy_version = %(version)s, policy_hash = %(hash)s, last_seen_at = %(now)s
+        UPDATE device SET policy_version = %(version)s, policy_hash = %(hash)s, last_seen_at = %(now)s,
+               policy_since = %(now)s
         WHERE device_id = %(device_id)s AND (policy_version, policy_hash) IS DISTINCT FROM (%(version)s, %(hash)s)
         """,
         {"version": version, "hash": hash_, "now": now, "device_id": device.device_id},
@@ -203,14 +284,6 @@ def received_sequences(connection: Connection, device: Device, journal_id: int) 
     rows = connection.execute(
         "SELECT stream, last_sequence FROM device_stream WHERE device_id = %s AND journal_id = %s",
         (device.device_id, journal_id),
-    ).fetchall()
-    return dict(rows)
-
-
-def wanted_overrides(connection: Connection) -> dict[int, int]:
-    """device_id → version, of the devices that do not follow what is installed everywhere."""
-    rows = connection.execute(
-        "SELECT device_id, wanted_version FROM device WHERE wanted_version IS NOT NULL AND revoked_at IS NULL"
     ).fetchall()
     return dict(rows)
 

@@ -1,6 +1,6 @@
 """The feed of dynamic entries: tells every waiting edge of a change the moment it is committed.
 
-    add, remove (any mediation) ── NOTIFY, at commit ──► LISTEN connection ──► newest change ──► long polls wake
+    add, remove (any mediation) ── NOTIFY, at commit ──► ChannelFollower ──► newest change ──► long polls wake
 
 Only the number of the newest change is held; what an edge lacks is read once for all edges that have the same
 change, and kept as bytes until the next one.
@@ -10,18 +10,11 @@ from __future__ import annotations
 
 import asyncio
 import json
-from contextlib import suppress
 from datetime import UTC, datetime
 
-import psycopg
-import structlog
-
 from ringfence.database.connection import Database
-from ringfence.errors import UnavailableError
-from ringfence.mediation.distribution import RECONNECT_AFTER_S, RELOAD_EVERY_S
+from ringfence.mediation.channel_follower import ChannelFollower
 from ringfence.policy import dynamic
-
-log = structlog.get_logger()
 
 
 class EntriesFeed:
@@ -30,45 +23,28 @@ class EntriesFeed:
     def __init__(self, database: Database) -> None:
         self._database = database
         self._newest: int | None = None
-        self._changed = asyncio.Event()
+        self._follower = ChannelFollower(database, dynamic.CHANNEL, self._reload)
         self._answers: dict[int, asyncio.Task[tuple[int, bytes]]] = {}
-        self._stopping = False
-        self.waiting = 0  # polls under way
+
+    @property
+    def waiting(self) -> int:
+        """Polls under way."""
+        return self._follower.waiting
 
     async def run(self) -> None:
         """Follow the database until cancelled; reconnects for ever."""
-        while True:
-            try:
-                await self._listen()
-            except (psycopg.Error, UnavailableError) as error:
-                log.warning("entries_feed.disconnected", error=str(error).strip().split("\n")[0])
-                await asyncio.sleep(RECONNECT_AFTER_S)
+        await self._follower.run()
 
     def stop(self) -> None:
         """Send every waiting poll home with nothing new."""
-        self._stopping = True
-        self._changed.set()
+        self._follower.stop()
 
     async def wait_for_change(self, have: int, wait_s: float) -> bytes | None:
         """What an edge that has change `have` lacks, as soon as it lacks any; None after `wait_s`."""
-        loop = asyncio.get_running_loop()
-        deadline = loop.time() + wait_s
         if self._newest is None:
             await self._reload()
-        while not self._stopping:
-            changed = self._changed
-            if self._newest != have:
-                return await self._answer(have)
-            remaining = deadline - loop.time()
-            if remaining <= 0:
-                return None
-            self.waiting += 1
-            try:
-                with suppress(TimeoutError):
-                    await asyncio.wait_for(changed.wait(), remaining)
-            finally:
-                self.waiting -= 1
-        return None
+        lacks = await self._follower.wait_for(lambda: self._newest != have or None, wait_s)
+        return await self._answer(have) if lacks else None
 
     async def _answer(self, have: int) -> bytes:
         task = self._answers.get(have)
@@ -86,15 +62,6 @@ class EntriesFeed:
         if (task.cancelled() or task.exception() is not None) and self._answers.get(have) is task:
             del self._answers[have]
 
-    async def _listen(self) -> None:
-        connection = await psycopg.AsyncConnection.connect(self._database.url, autocommit=True, connect_timeout=5)
-        async with connection:
-            await connection.execute(f"LISTEN {dynamic.CHANNEL}")
-            while True:
-                await self._reload()
-                async for _ in connection.notifies(timeout=RELOAD_EVERY_S, stop_after=1):
-                    pass
-
     async def _reload(self) -> None:
         newest = await asyncio.to_thread(self._read_newest)
         if newest != self._newest:
@@ -103,8 +70,7 @@ class EntriesFeed:
     def _announce(self, newest: int) -> None:
         self._newest = newest
         self._answers.clear()
-        waiters, self._changed = self._changed, asyncio.Event()
-        waiters.set()
+        self._follower.announce()
 
     def _read_newest(self) -> int:
         with self._database.connection() as connection:

@@ -7,6 +7,8 @@ from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager, suppress
 from datetime import UTC, datetime
 
+import structlog
+
 from ringfence.accounts.credentials import purge_credentials
 from ringfence.database.connection import Database
 from ringfence.mediation.distribution import Distribution
@@ -14,8 +16,10 @@ from ringfence.mediation.entries_feed import EntriesFeed
 from ringfence.mediation.ingest.store import Ingest
 from ringfence.mediation.jobs import Jobs
 from ringfence.mediation.leader import Leader, ScheduledWork
-from ringfence.policy import dynamic
+from ringfence.policy import dynamic, installation
 from ringfence.settings import Settings
+
+log = structlog.get_logger()
 
 
 def _purge_credentials(database: Database) -> None:
@@ -28,9 +32,16 @@ def _expire_dynamic_entries(database: Database) -> None:
         dynamic.expire(connection, datetime.now(UTC))
 
 
+def _revert_unconfirmed(database: Database) -> None:
+    with database.connection() as connection:
+        for one in installation.revert_unconfirmed(connection, datetime.now(UTC)):
+            log.warning("policy.reverted", installation=one.installation_id, changed=one.changed)
+
+
 # What the leader does for all mediations of the database.
 SCHEDULE: tuple[ScheduledWork, ...] = (
     ScheduledWork("purge_credentials", 3600.0, _purge_credentials),
+    ScheduledWork("revert_unconfirmed", 0.0, _revert_unconfirmed),  # each time the leader looks: every second
     ScheduledWork("expire_dynamic_entries", 60.0, _expire_dynamic_entries),
 )
 

@@ -7,8 +7,10 @@ are finite and short, so they are written out here once per country.
 from __future__ import annotations
 
 import re
-from dataclasses import dataclass
+from collections.abc import Mapping
+from dataclasses import dataclass, fields
 from functools import cache
+from typing import Any, TypeVar
 
 from phonenumbers import SUPPORTED_REGIONS, PhoneMetadata
 
@@ -20,6 +22,8 @@ _LONGEST_PREFIX = 5
 _EMERGENCY_EVERYWHERE = ("112",)
 # Life lines that the law puts beside the emergency number but libphonenumber does not list (47 CFR 52.200).
 _LIFE_LINES = {"US": ("988",), "CA": ("988",)}
+
+T = TypeVar("T")
 
 
 @dataclass(frozen=True)
@@ -36,11 +40,51 @@ class DialPlan:
 
 @dataclass(frozen=True)
 class Site:
-    """A place with its own numbers: `own_ranges` are patterns, and decide a call's direction."""
+    """A place with its own numbers: `own_ranges` are patterns, and decide a call's direction.
+
+    What follows the ranges is what its exchange does otherwise than its country; None: as the country.
+    """
 
     name: str
     country: str
     own_ranges: tuple[str, ...] = ()
+    national_prefix: str | None = None
+    international_prefixes: tuple[str, ...] | None = None
+    national_lengths: tuple[int, ...] | None = None
+    local_prefix: str = ""
+    local_lengths: tuple[int, ...] = ()
+    extension_lengths: tuple[int, ...] = ()
+
+    def as_document(self) -> dict[str, Any]:
+        """The site as it stands in the policy document (docs/contracts.md 4)."""
+        plan = dial_plan_of(self.country)
+        return {
+            "country": plan.country,
+            "country_code": plan.country_code,
+            "national_prefix": _or(self.national_prefix, plan.national_prefix),
+            "international_prefixes": list(_or(self.international_prefixes, plan.international_prefixes)),
+            "national_lengths": list(_or(self.national_lengths, plan.national_lengths)),
+            "local_prefix": self.local_prefix,
+            "local_lengths": list(self.local_lengths),
+            "extension_lengths": list(self.extension_lengths),
+            "own_ranges": list(self.own_ranges),
+        }
+
+    def as_json(self) -> dict[str, Any]:
+        """Name, country, ranges, and of the rest what differs from the country's."""
+        return {
+            field.name: list(value) if isinstance(value, tuple) else value
+            for field in fields(self)
+            if (value := getattr(self, field.name)) != field.default or field.name == "own_ranges"
+        }
+
+
+def site_from(values: Mapping[str, Any]) -> Site:
+    """The site that `as_json` wrote."""
+    fields_of: dict[str, Any] = {
+        name: tuple(value) if isinstance(value, list) else value for name, value in values.items()
+    }
+    return Site(**fields_of)
 
 
 @cache
@@ -99,3 +143,7 @@ def _numbers_of(pattern: str, lengths: tuple[int, ...]) -> tuple[str, ...]:
 
 def _digits(text: str | None) -> str:
     return re.sub(r"\D", "", text or "")
+
+
+def _or(value: T | None, default: T) -> T:
+    return default if value is None else value

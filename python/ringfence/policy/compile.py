@@ -15,27 +15,32 @@ from typing import Any
 from ringfence._native import Policy as CompiledPolicy
 from ringfence._native import PolicyError
 from ringfence.errors import InvalidInputError
-from ringfence.numbering.dial_plan import DialPlan, Site, dial_plan_of
+from ringfence.numbering.dial_plan import Site, dial_plan_of
 from ringfence.policy.profiles import BUILT_IN, DEFAULT
 from ringfence.policy.rules import Answers, NumberList, Policy, Rule
 
 FORMAT = 1
 
 
-def build_document(policy: Policy, site: Site, version: int, rule_ids: Mapping[str, int]) -> dict[str, Any]:
-    """The document of a version. `rule_ids` holds every rule's lasting id by name."""
+def build_document(
+    policy: Policy, site: Site, version: int, rule_ids: Mapping[str, int], device: str = ""
+) -> dict[str, Any]:
+    """The document of a version for a site, or for one device of it. `rule_ids` holds every rule's id by name.
+
+    Rules that are for other sites and devices are left out: an edge never learns of them.
+    """
     plan = dial_plan_of(site.country)
     return {
         "format": FORMAT,
         "version": version,
-        "site": _site(plan, site),
+        "site": site.as_document(),
         "protected": sorted({*plan.emergency, *policy.protected}),
         "answers": _profile(policy.answers),
         "profiles": _profiles(policy),
         "clients": [{"network": sbc.network, "profile": sbc.profile, "name": sbc.name} for sbc in policy.sbcs],
         "lists": {name: _list(numbers) for name, numbers in policy.lists.items()},
         "schedules": {name: schedule.model_dump(by_alias=True) for name, schedule in policy.schedules.items()},
-        "rules": [_rule(rule, rule_ids[rule.name]) for rule in policy.rules],
+        "rules": [_rule(rule, rule_ids[rule.name]) for rule in policy.rules if rule.acts_at(site.name, device)],
     }
 
 
@@ -56,20 +61,6 @@ def compile_document(document: bytes, rule_names: Sequence[str] = ()) -> Compile
     except PolicyError as error:
         message = _with_rule_name(str(error), rule_names)
         raise InvalidInputError(message, code="invalid.policy", detail={"faults": [message]}) from None
-
-
-def _site(plan: DialPlan, site: Site) -> dict[str, Any]:
-    return {
-        "country": plan.country,
-        "country_code": plan.country_code,
-        "national_prefix": plan.national_prefix,
-        "international_prefixes": list(plan.international_prefixes),
-        "national_lengths": list(plan.national_lengths),
-        "local_prefix": "",
-        "local_lengths": [],
-        "extension_lengths": [],
-        "own_ranges": list(site.own_ranges),
-    }
 
 
 def _profiles(policy: Policy) -> dict[str, Any]:

@@ -38,6 +38,7 @@ from ringfence.policy.yaml_reader import read_yaml, write_yaml
 
 MAX_RULES = 10_000
 MAX_MATCHERS = 100_000  # of one rule; more belongs into a list
+MAX_PLACES = 1_000  # sites or devices of one rule
 MAX_LIST_ENTRIES = 5_000_000
 MAX_PROFILES = 1_000
 MAX_SBCS = 10_000
@@ -130,7 +131,7 @@ class Sbc(_Part):
 
 
 class Rule(_Part):
-    """One rule. Empty sources or destinations match any."""
+    """One rule. Empty sources or destinations match any; empty sites and devices: it acts everywhere."""
 
     name: Name
     mode: Literal["enforce", "monitor", "off"] = "enforce"
@@ -139,10 +140,16 @@ class Rule(_Part):
     destinations: tuple[Matcher, ...] = Field((), max_length=MAX_MATCHERS)
     action: Literal["allow", "terminate", "redirect"]
     target: Number | None = None
+    sites: tuple[Name, ...] = Field((), max_length=MAX_PLACES)
+    devices: tuple[Name, ...] = Field((), max_length=MAX_PLACES)
     schedule: str | None = None
     rate: Rate | None = None
     track: Literal["log", "alert"] = "log"
     note: Note = ""
+
+    def acts_at(self, site: str, device: str) -> bool:
+        """Whether it is for this device of this site; device '' is one that no rule names."""
+        return (not self.sites or site in self.sites) and (not self.devices or device in self.devices)
 
     @model_validator(mode="after")
     def _target_of_redirect(self) -> Rule:

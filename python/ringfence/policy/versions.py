@@ -1,16 +1,16 @@
 """Versions: a policy is committed once as a numbered, immutable version, and installed, uninstalled, rolled back.
 
-    commit ──► policy_version (document, hash, source)      identical content makes no new version
-    install ─► policy_installation (newest row acts) ── NOTIFY at commit ──► distribution
-Rolling back is installing an older version: nothing is ever edited.
+    commit ──► policy_version (source) + policy_document (bytes, by site)      identical content makes no new version
+    install ─► policy_target ── NOTIFY at commit ──► distribution
+Nothing is ever edited: rolling back is installing an older version. Where it acts: `targets`, `installation`.
 """
 
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Iterable
+from collections.abc import Sequence
 from dataclasses import asdict, dataclass
-from datetime import datetime
+from datetime import UTC, datetime
 from typing import Any
 
 from psycopg import Connection
@@ -20,16 +20,18 @@ from psycopg.types.json import Jsonb
 from ringfence.accounts import audit
 from ringfence.errors import InvalidInputError, NotFoundError
 from ringfence.numbering.dial_plan import Site
-from ringfence.policy.compile import build_document, canonical_bytes, compile_document, document_hash
+from ringfence.policy import targets
+from ringfence.policy.compile import build_document, canonical_bytes, document_hash
+from ringfence.policy.documents import Place, compile_for, named_devices, snapshot_of, write_document
 from ringfence.policy.rules import Policy
 
-CHANNEL = "ringfence_policy"  # NOTIFY channel: what is installed has changed
-_COMMIT_LOCK = 7_201_003  # advisory lock: version numbers have no gaps
+CHANNEL = targets.CHANNEL
 _SUMMARY = """
     SELECT v.version, v.hash, v.message, v.author, v.created_at, jsonb_array_length(
-               coalesce(v.source -> 'rules', '[]')) AS rules, length(v.document) AS bytes,
-           v.version IS NOT DISTINCT FROM (SELECT version FROM policy_installation
-                                           ORDER BY installation_id DESC LIMIT 1) AS is_installed
+               coalesce(v.source -> 'rules', '[]')) AS rules,
+           coalesce((SELECT length(d.document) FROM policy_document d WHERE d.version = v.version AND d.hash = v.hash
+                     LIMIT 1), 0) AS bytes,
+           array(SELECT t.target FROM policy_target t WHERE t.version = v.version ORDER BY t.target) AS installed_on
     FROM policy_version v
 """
 
@@ -56,11 +58,16 @@ class Version:
     created_at: datetime
     rules: int
     bytes: int
-    is_installed: bool
+    installed_on: list[str]  # targets: 'all', 'site:NAME', 'device:NAME'
+
+    @property
+    def is_installed(self) -> bool:
+        """Whether it acts everywhere but where a site or device has another."""
+        return targets.ALL in self.installed_on
 
     def as_json(self) -> dict[str, Any]:
-        """Every field, the time as ISO 8601."""
-        return asdict(self) | {"created_at": self.created_at.isoformat()}
+        """Every field and `is_installed`, the time as ISO 8601."""
+        return asdict(self) | {"created_at": self.created_at.isoformat(), "is_installed": self.is_installed}
 
 
 @dataclass(frozen=True)
@@ -80,80 +87,93 @@ class Commit:
     is_new: bool
 
 
-def check_policy(connection: Connection, policy: Policy, site: Site) -> None:
-    """Everything that a commit would check, and nothing written (dry run)."""
+def check_policy(connection: Connection, policy: Policy, site: Site, *, other_sites: Sequence[Site] = ()) -> None:
+    """Compile a policy for every site as a commit would, and write nothing. InvalidInputError names rule and field."""
     known = _rule_ids(connection, [rule.name for rule in policy.rules])
     free = iter(range(max(known.values(), default=0) + 1, max(known.values(), default=0) + 1 + len(policy.rules)))
     ids = {rule.name: known.get(rule.name) or next(free) for rule in policy.rules}
-    compile_document(canonical_bytes(build_document(policy, site, 1, ids)), [rule.name for rule in policy.rules])
+    _compile_everywhere(policy, (site, *other_sites), 1, ids)
 
 
-def commit_policy(connection: Connection, policy: Policy, site: Site, author: str, message: str = "") -> Commit:
-    """Make a version of a policy, unless one with this content exists. InvalidInputError when it does not compile."""
+def commit_policy(
+    connection: Connection,
+    policy: Policy,
+    site: Site,
+    author: str,
+    message: str = "",
+    *,
+    other_sites: Sequence[Site] = (),
+) -> Commit:
+    """Make a version of a policy for these sites, unless one with this content exists.
+
+    Its hash is that of the document of `site`. InvalidInputError when it does not compile for one of them.
+    """
     if len(message) > 500:
         raise InvalidInputError(f"message: has {len(message)} characters; expected at most 500")
-    connection.execute("SELECT pg_advisory_xact_lock(%s)", (_COMMIT_LOCK,))
+    targets.lock(connection)
+    sites = (site, *other_sites)
     ids = _lasting_rule_ids(connection, [rule.name for rule in policy.rules])
-    content = _content_hash(build_document(policy, site, 0, ids), policy)
+    content = _content_hash([build_document(policy, each, 0, ids) for each in sites], policy)
     known = connection.execute("SELECT version FROM policy_version WHERE content_hash = %s", (content,)).fetchone()
     if known is not None:
         return Commit(read_version(connection, known[0]), is_new=False)
-    number = _next_version(connection)
-    document = canonical_bytes(build_document(policy, site, number, ids))
-    compile_document(document, [rule.name for rule in policy.rules])
+    number = newest_version(connection) + 1
+    documents = _compile_everywhere(policy, sites, number, ids)
     connection.execute(
         """
-        INSERT INTO policy_version (version, hash, content_hash, document, source, message, author, dynamic_lists,
-                                    protected)
-        VALUES (%s, %s, %s, %s, %s, %s, %s, %s, %s)
+        INSERT INTO policy_version (version, hash, content_hash, source, message, author, dynamic_lists, protected,
+                                    sites, named_devices)
+        VALUES (%s, %s, %s, %s, %s, %s, %s, %s, %s, %s)
         """,
         (
             number,
-            document_hash(document),
+            document_hash(documents[Place(site)]),
             content,
-            document,
             Jsonb(policy.as_source()),
             message,
             author,
             sorted(name for name, numbers in policy.lists.items() if numbers.dynamic),
             list(policy.protected),
+            Jsonb(snapshot_of(sites)),
+            named_devices(policy),
         ),
     )
+    for place, document in documents.items():
+        write_document(connection, number, place, document)
     audit.record(connection, author, "policy.commit", str(number), {"message": message, "rules": len(policy.rules)})
     return Commit(read_version(connection, number), is_new=True)
 
 
 def install_version(connection: Connection, version: int, actor: str) -> Version:
-    """Make a version the one that acts everywhere, at once. Installing what is installed changes nothing."""
-    if installed_everywhere(connection, lock=True).version != version:
-        read_version(connection, version)
-        connection.execute("INSERT INTO policy_installation (version, installed_by) VALUES (%s, %s)", (version, actor))
-        connection.execute("SELECT pg_notify(%s, %s)", (CHANNEL, str(version)))
-        audit.record(connection, actor, "policy.install", str(version))
+    """Make a version the one that acts everywhere, at once: `installation.install` without its choices."""
+    read_version(connection, version)
+    _everywhere(connection, targets.Doing("install", targets.ALL, version, actor, datetime.now(UTC)), version)
     return read_version(connection, version)
 
 
 def uninstall(connection: Connection, actor: str) -> None:
     """No policy acts anywhere: every edge answers as its fail mode says."""
-    was = installed_everywhere(connection, lock=True)
-    if was == UNINSTALLED:
+    _everywhere(connection, targets.Doing("uninstall", targets.ALL, None, actor, datetime.now(UTC)), 0)
+
+
+def _everywhere(connection: Connection, doing: targets.Doing, version: int) -> None:
+    targets.lock(connection)
+    known = targets.read_targets(connection)
+    before = known[targets.ALL].version if targets.ALL in known else 0
+    if not known and version == 0:
         return
-    connection.execute("INSERT INTO policy_installation (version, installed_by) VALUES (NULL, %s)", (actor,))
-    connection.execute("SELECT pg_notify(%s, '0')", (CHANNEL,))
-    audit.record(connection, actor, "policy.uninstall", str(was.version))
+    wanted: dict[str, int | None] = {**dict.fromkeys(known), targets.ALL: version}
+    if targets.change(connection, wanted, doing) is not None:
+        detail = {"target": targets.ALL, "before": before, "after": version}
+        audit.record(connection, doing.actor, f"policy.{doing.action}", str(version or before), detail)
 
 
-def installed_everywhere(connection: Connection, *, lock: bool = False) -> Installed:
-    """What acts now. With `lock`, nobody else installs before this transaction ends."""
-    if lock:
-        connection.execute("SELECT pg_advisory_xact_lock(%s)", (_COMMIT_LOCK,))
+def installed_everywhere(connection: Connection) -> Installed:
+    """What acts on every device that has nothing of its own."""
     row = connection.execute(
-        """
-        SELECT i.version, v.hash FROM policy_installation i LEFT JOIN policy_version v USING (version)
-        ORDER BY i.installation_id DESC LIMIT 1
-        """
+        "SELECT t.version, v.hash FROM policy_target t LEFT JOIN policy_version v USING (version) WHERE target = 'all'"
     ).fetchone()
-    return UNINSTALLED if row is None or row[0] is None else Installed(row[0], row[1])
+    return UNINSTALLED if row is None or row[1] is None else Installed(row[0], row[1])
 
 
 def list_versions(connection: Connection, limit: int = 100) -> list[Version]:
@@ -181,36 +201,48 @@ def read_source(connection: Connection, version: int) -> dict[str, Any]:
 
 
 def read_document(connection: Connection, version: int) -> bytes:
-    """Exactly the bytes that edges compile."""
-    row = connection.execute("SELECT document FROM policy_version WHERE version = %s", (version,)).fetchone()
+    """Exactly the bytes that edges of the first site compile; those of others: `documents`."""
+    row = connection.execute(
+        """
+        SELECT d.document FROM policy_version v JOIN policy_document d USING (version, hash)
+        WHERE v.version = %s LIMIT 1
+        """,
+        (version,),
+    ).fetchone()
     if row is None:
         raise _unknown(version)
     return bytes(row[0])
 
 
-def hashes_of(connection: Connection, versions: Iterable[int]) -> dict[int, str]:
-    """version → hash."""
-    rows = connection.execute(
-        "SELECT version, hash FROM policy_version WHERE version = ANY(%s)", (list(versions),)
-    ).fetchall()
-    return dict(rows)
-
-
 def installed_dynamic_lists(connection: Connection) -> DynamicLists:
-    """What the installed version declares; nothing when none is installed. Reads no document."""
-    row = connection.execute(
+    """What the versions that act anywhere declare; nothing when none is installed. Reads no document."""
+    rows = connection.execute(
         """
-        SELECT v.version, v.dynamic_lists, v.protected
-        FROM policy_installation i JOIN policy_version v USING (version)
-        WHERE i.installation_id = (SELECT max(installation_id) FROM policy_installation)
+        SELECT DISTINCT v.version, v.dynamic_lists, v.protected
+        FROM policy_target t JOIN policy_version v USING (version) ORDER BY v.version
         """
-    ).fetchone()
-    return DynamicLists(row[0], tuple(row[1]), tuple(row[2])) if row else DynamicLists(0, (), ())
+    ).fetchall()
+    names = sorted({name for row in rows for name in row[1]})
+    return DynamicLists(max((row[0] for row in rows), default=0), tuple(names),
+                        tuple(sorted({number for row in rows for number in row[2]})))  # fmt: skip
 
 
-def _next_version(connection: Connection) -> int:
-    row = connection.execute("SELECT coalesce(max(version), 0) + 1 FROM policy_version").fetchone()
-    return int(row[0]) if row else 1
+def newest_version(connection: Connection) -> int:
+    """Number of the newest version; 0 without any."""
+    row = connection.execute("SELECT coalesce(max(version), 0) FROM policy_version").fetchone()
+    return int(row[0]) if row else 0
+
+
+def _compile_everywhere(policy: Policy, sites: Sequence[Site], number: int, ids: dict[str, int]) -> dict[Place, bytes]:
+    """A document for each site. Those of the devices that rules name are made when they are asked for, but a rule that
+    only they have must compile now.
+    """
+    for rule in policy.rules:
+        site = next((site for site in sites if not rule.sites or site.name in rule.sites), None)
+        if rule.devices and site is not None:
+            alone = policy.model_copy(update={"rules": (rule,)})
+            compile_for(alone, Place(site, rule.devices[0]), number, ids)
+    return {Place(site): compile_for(policy, Place(site), number, ids) for site in sites}
 
 
 def _rule_ids(connection: Connection, names: list[str]) -> dict[str, int]:
@@ -234,9 +266,9 @@ def _lasting_rule_ids(connection: Connection, names: list[str]) -> dict[str, int
     return known
 
 
-def _content_hash(document: dict[str, Any], policy: Policy) -> str:
+def _content_hash(documents: list[dict[str, Any]], policy: Policy) -> str:
     """What makes two versions the same: what edges enforce and what the author wrote (notes too), not the number."""
-    return hashlib.sha256(canonical_bytes({"document": document, "source": policy.as_source()})).hexdigest()
+    return hashlib.sha256(canonical_bytes({"documents": documents, "source": policy.as_source()})).hexdigest()
 
 
 def _unknown(version: int) -> NotFoundError:

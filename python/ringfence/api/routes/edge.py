@@ -102,7 +102,7 @@ async def wanted_policy(
     wanted = await process.distribution.wait_for_change(device.device_id, version, hash_, wait_s)
     if wanted is None:
         return Response(status_code=204)
-    document = await process.distribution.document(wanted.version) if wanted.version else b""
+    document = await process.distribution.document(wanted) if wanted.version else b""
     headers = {"X-Policy-Version": str(wanted.version), "X-Policy-Hash": wanted.hash}
     return Response(document, media_type="application/json", headers=headers)
 
