@@ -32,6 +32,16 @@ class Replay:
     def decide_batch(self, stream: bytes) -> bytes:
         """Arrow IPC stream of recorded calls → one of their decisions, row for row (contracts.md 8). ValueError."""
 
+class EntryHits:
+    """Counts how often numbers fell under each entry of a list."""
+
+    def __init__(self, patterns: list[tuple[str, int]]) -> None:
+        """Patterns, each with the time (microseconds since 1970 UTC) from which calls count. ValueError."""
+    def add(self, stream: bytes) -> None:
+        """Count the calls of an Arrow IPC stream with columns `number` int64 and `time` timestamp(us). ValueError."""
+    def result(self) -> list[tuple[int, int, int]]:
+        """(place of the entry, hits, time of the last in microseconds) of every entry that has hits."""
+
 class EnumServer:
     """The ENUM server's sockets and data-plane threads."""
 

@@ -26,6 +26,7 @@ NOW = NOON + timedelta(hours=1)
 
 
 def send(ingest: Ingest, device: int, count: int, first: int = 1, stream: int = 0, **fields: Any) -> int:
+    fields = {"rule_id": 1 + first % 3, "monitored": [7, 9]} | fields
     body = upload(every_second(count, NOON + timedelta(seconds=first), **fields), first)
     return ingest.accept(device, "enum", JOURNAL, stream, body, NOW)
 
@@ -40,7 +41,7 @@ def sequences(database: Database) -> list[int]:
 
 
 def assert_counts_agree(database: Database) -> None:
-    """Rows, minute counts and stream positions tell the same story."""
+    """Rows, minute counts, hits of rules and stream positions tell the same story."""
     rows = query(
         database,
         "SELECT device_id, date_trunc('minute', time), action, count(*) FROM enum_event"
@@ -48,6 +49,17 @@ def assert_counts_agree(database: Database) -> None:
     )
     counts = query(database, "SELECT device_id, minute, action, calls FROM call_minute ORDER BY 1, 2, 3")
     assert rows == counts
+    for unit in ("minute", "hour"):
+        hits = query(
+            database,
+            f"SELECT device_id, rule_id, date_trunc('{unit}', time), count(*) FILTER (WHERE decided),"
+            " count(*) FILTER (WHERE NOT decided), max(time) FROM (SELECT device_id, rule_id, time, true AS decided"
+            " FROM enum_event WHERE rule_id <> 0 UNION ALL SELECT device_id, unnest(monitored), time, false"
+            " FROM enum_event) AS matched GROUP BY 1, 2, 3 ORDER BY 1, 2, 3",
+        )
+        assert hits == query(
+            database, f"SELECT device_id, rule_id, {unit}, hits, monitored, last_at FROM rule_{unit} ORDER BY 1, 2, 3"
+        )
     gaps = query(
         database,
         "SELECT s.stream_id, s.last_sequence, count(e.*), count(DISTINCT e.sequence), max(e.sequence)"
@@ -315,7 +327,7 @@ def test_any_order_of_uploads_leaves_a_prefix_of_each_stream(
 ) -> None:
     """The model: a stream is the longest prefix that the uploads reached without a gap."""
     with database.connection() as connection:
-        connection.execute("TRUNCATE device, device_stream, enum_event, call_minute CASCADE")
+        connection.execute("TRUNCATE device, device_stream, enum_event, call_minute, rule_minute, rule_hour CASCADE")
     device = add_device("enum-model")
     model = {0: 0, 1: 0}
     for first, count, stream in pieces:

@@ -123,6 +123,8 @@ def test_only_the_owner_writes_a_table() -> None:
         "device_stream": {"mediation"},
         "enum_event": {"mediation", "database"},
         "call_minute": {"mediation"},
+        "rule_minute": {"mediation"},
+        "rule_hour": {"mediation"},
         "site": {"mediation", "database"},
     }
     write = re.compile(r"\b(?:INSERT INTO|UPDATE|DELETE FROM|COPY)\s+(?:ringfence\.)?(\w+)", re.IGNORECASE)

@@ -4,6 +4,7 @@
 use pyo3::prelude::*;
 
 mod copy;
+mod entry_hits;
 mod enum_server;
 mod journal;
 mod policy;
@@ -12,6 +13,7 @@ mod replay;
 #[pymodule]
 fn _native(module: &Bound<'_, PyModule>) -> PyResult<()> {
     copy::register(module)?;
+    entry_hits::register(module)?;
     enum_server::register(module)?;
     journal::register(module)?;
     policy::register(module)?;

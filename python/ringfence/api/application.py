@@ -27,6 +27,7 @@ RESOURCES = (
     "lists",
     "explain",
     "simulate",
+    "hits",
     "devices",
     "edge",
     "edge_events",

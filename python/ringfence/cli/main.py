@@ -18,6 +18,7 @@ GROUPS: tuple[str, ...] = (
     "list",
     "explain",
     "simulate",
+    "hits",
     "device",
     "user",
     "token",

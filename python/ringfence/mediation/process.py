@@ -13,6 +13,7 @@ from ringfence.accounts.credentials import purge_credentials
 from ringfence.database.connection import Database
 from ringfence.mediation.distribution import Distribution
 from ringfence.mediation.entries_feed import EntriesFeed
+from ringfence.mediation.ingest.hits import purge_hits
 from ringfence.mediation.ingest.store import Ingest
 from ringfence.mediation.jobs import Jobs
 from ringfence.mediation.leader import Leader, ScheduledWork
@@ -38,10 +39,16 @@ def _revert_unconfirmed(database: Database) -> None:
             log.warning("policy.reverted", installation=one.installation_id, changed=one.changed)
 
 
+def _purge_hits(database: Database) -> None:
+    with database.connection() as connection:
+        purge_hits(connection, datetime.now(UTC))
+
+
 # What the leader does for all mediations of the database.
 SCHEDULE: tuple[ScheduledWork, ...] = (
     ScheduledWork("purge_credentials", 3600.0, _purge_credentials),
     ScheduledWork("revert_unconfirmed", 0.0, _revert_unconfirmed),  # each time the leader looks: every second
+    ScheduledWork("purge_hits", 3600.0, _purge_hits),
     ScheduledWork("expire_dynamic_entries", 60.0, _expire_dynamic_entries),
 )
 

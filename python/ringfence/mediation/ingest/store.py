@@ -2,7 +2,7 @@
 
 One transaction per upload:
 
-    lock the stream's row ─► trim what is known ─► COPY rows ─► add minute counts ─► advance last_sequence ─► COMMIT
+    lock the stream's row ─► trim what is known ─► COPY rows ─► add counts ─► advance last_sequence ─► COMMIT
 
 Exactly once, because the stream's `last_sequence` commits together with the rows that it covers, and because the row
 lock lets only one upload of a stream pass at a time, whichever mediation it came to:
@@ -35,6 +35,7 @@ from ringfence._native import arrow_to_copy
 from ringfence.database.partitions import bounds, ensure_between
 from ringfence.errors import ConflictError, InvalidInputError, UnavailableError
 from ringfence.mediation.ingest.batch import Batch, decode_batch
+from ringfence.mediation.ingest.hits import add_hits, count_hits
 from ringfence.mediation.ingest.rows import arrow_stream, count_minutes, days_of, of_stream, stored_rows
 from ringfence.mediation.ingest.schema import EventSchema, event_schema
 from ringfence.vocabulary import Dataset
@@ -183,6 +184,7 @@ class _Upload:
         self._copy(connection, fresh)
         with connection.pipeline():
             self._add_counts(connection, fresh)
+            add_hits(connection, self.device_id, count_hits(fresh))
             connection.execute(_ADVANCE, {"last": self.last, "lost": hole, "stream_id": stream_id})
         return self.last
 
