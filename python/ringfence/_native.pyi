@@ -1,12 +1,15 @@
 """The data plane and its pure parts, in Rust. All methods release the GIL while they work."""
 
+from collections.abc import Mapping
+
 class PolicyError(ValueError):
     """A policy document that does not compile; the message names the field."""
 
 class Policy:
     """A compiled policy snapshot: the very engine that decides on the wire."""
 
-    def __init__(self, document: bytes) -> None: ...
+    def __init__(self, document: bytes, contents: Mapping[str, bytes] | None = None) -> None:
+        """Compile with the contents of lists that the document names, by hash. PolicyError."""
     @property
     def version(self) -> int: ...
     def explain(self, source: str | None, destination: str, now_us: int, entries: DynamicEntries | None = None) -> str:
@@ -45,8 +48,14 @@ class EntryHits:
 class EnumServer:
     """The ENUM server's sockets and data-plane threads."""
 
-    def __init__(self, configuration: str, policy: bytes | None = None, entries: bytes | None = None) -> None:
-        """Compile `policy` and `entries` of its dynamic lists, bind and start answering with them.
+    def __init__(
+        self,
+        configuration: str,
+        policy: bytes | None = None,
+        entries: bytes | None = None,
+        contents: Mapping[str, bytes] | None = None,
+    ) -> None:
+        """Compile `policy` (with `contents`) and `entries` of its dynamic lists, bind and start answering with them.
 
         `configuration` is JSON (docs/contracts.md 5).
 
@@ -55,8 +64,8 @@ class EnumServer:
     @property
     def addresses(self) -> list[str]:
         """ADDRESS:PORT of each listener, ports resolved."""
-    def install(self, document: bytes) -> None:
-        """Compile and switch by pointer swap; PolicyError leaves the running policy."""
+    def install(self, document: bytes, contents: Mapping[str, bytes] | None = None) -> None:
+        """Compile with the contents named and switch by pointer swap; PolicyError leaves the running policy."""
     def uninstall(self) -> None:
         """No policy: the configured fail mode answers."""
     def install_entries(self, document: bytes) -> None:
@@ -110,6 +119,36 @@ def open_journal(folder: str, stage: str | None = None) -> Journal:
 
 def arrow_to_copy(stream: bytes) -> bytes:
     """Arrow IPC stream → PostgreSQL binary COPY, column for column (docs/contracts.md 3)."""
+
+class ListReader:
+    """Reads a list's file in parts. ValueError for a format or site that is none."""
+
+    def __init__(self, format: str, site: str, max_entries: int, max_faults: int) -> None:
+        """`format`: `csv` or `numbers`; `site`: a dial plan (JSON, docs/contracts.md 4), to tell what was meant."""
+    def feed(self, part: bytes) -> int:
+        """Go on with a part; how many entries there are so far."""
+    def finish(self) -> ListBatch: ...
+
+class ListBatch:
+    """What a file came to: entries, each pattern once and ascending; or faults, and then no entries."""
+
+    def __len__(self) -> int: ...
+    @property
+    def repeated(self) -> int:
+        """Lines whose pattern came again later."""
+    @property
+    def faults(self) -> list[tuple[int, str, str]]:
+        """(line, what stands there, what is wrong), at most as many as were asked for."""
+    @property
+    def fault_count(self) -> int: ...
+    def copy_rows(self, first: int, count: int) -> bytes:
+        """A part of a binary COPY: pattern text, low int8, high int8, note text, end timestamptz."""
+
+def pattern_span(text: str) -> tuple[str, int | None, int | None]:
+    """A pattern in its one form, with its first and last number where it is a number or a range. ValueError."""
+
+def list_contents(document: bytes) -> list[str]:
+    """Hashes of the contents of lists that a policy document names, each once. PolicyError."""
 
 def canonical_pattern(text: str) -> str:
     """A pattern in its one form: two texts of the same meaning become equal. ValueError says what is wrong."""

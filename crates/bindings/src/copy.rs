@@ -18,10 +18,10 @@ use pyo3::exceptions::PyValueError;
 use pyo3::prelude::*;
 use pyo3::types::PyBytes;
 
-const SIGNATURE: &[u8] = b"PGCOPY\n\xff\r\n\0\0\0\0\0\0\0\0\0";
+pub(crate) const SIGNATURE: &[u8] = b"PGCOPY\n\xff\r\n\0\0\0\0\0\0\0\0\0";
 const NULL: [u8; 4] = (-1i32).to_be_bytes();
 /// 2000-01-01 UTC, PostgreSQL's epoch, in microseconds since 1970.
-const POSTGRESQL_EPOCH_US: i64 = 946_684_800_000_000;
+pub(crate) const POSTGRESQL_EPOCH_US: i64 = 946_684_800_000_000;
 /// `int4`'s object id, the element type in an array's header.
 const INT4_OID: i32 = 23;
 

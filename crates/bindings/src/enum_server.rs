@@ -6,7 +6,7 @@ use pyo3::prelude::*;
 use ringfence_enum_server::{Config, Server, StartError};
 
 use crate::journal::PyJournal;
-use crate::policy::policy_error;
+use crate::policy::{ContentBytes, contents_of, policy_error};
 
 /// The ENUM server's sockets and data-plane threads.
 #[pyclass(frozen, module = "ringfence._native")]
@@ -17,15 +17,19 @@ struct EnumServer {
 #[pymethods]
 impl EnumServer {
     #[new]
-    #[pyo3(signature = (configuration, policy=None, entries=None))]
+    #[pyo3(signature = (configuration, policy=None, entries=None, contents=None))]
     fn new(
         py: Python<'_>,
         configuration: &str,
         policy: Option<&[u8]>,
         entries: Option<&[u8]>,
+        contents: Option<ContentBytes>,
     ) -> PyResult<Self> {
+        let held = contents.unwrap_or_default();
         py.detach(|| {
             let config = Config::parse(configuration).map_err(PyValueError::new_err)?;
+            let contents = contents_of(&held);
+            let policy = policy.map(|document| (document, &contents));
             Server::start_with(&config, policy, entries)
                 .map(|server| Self { server })
                 .map_err(start_error)
@@ -41,8 +45,15 @@ impl EnumServer {
             .collect()
     }
 
-    fn install(&self, py: Python<'_>, document: &[u8]) -> PyResult<()> {
-        py.detach(|| self.server.install(document))
+    #[pyo3(signature = (document, contents=None))]
+    fn install(
+        &self,
+        py: Python<'_>,
+        document: &[u8],
+        contents: Option<ContentBytes>,
+    ) -> PyResult<()> {
+        let held = contents.unwrap_or_default();
+        py.detach(|| self.server.install_with(document, &contents_of(&held)))
             .map_err(policy_error)
     }
 

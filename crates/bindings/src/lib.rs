@@ -7,6 +7,7 @@ mod copy;
 mod entry_hits;
 mod enum_server;
 mod journal;
+mod list_reader;
 mod policy;
 mod replay;
 
@@ -16,6 +17,7 @@ fn _native(module: &Bound<'_, PyModule>) -> PyResult<()> {
     entry_hits::register(module)?;
     enum_server::register(module)?;
     journal::register(module)?;
+    list_reader::register(module)?;
     policy::register(module)?;
     replay::register(module)?;
     Ok(())

@@ -5,10 +5,11 @@ use std::sync::Arc;
 use pyo3::create_exception;
 use pyo3::exceptions::PyValueError;
 use pyo3::prelude::*;
+use pyo3::pybacked::PyBackedBytes;
 use ringfence_numbers::{
     DialPlan, Pattern, PatternError, ROUTING_PARAMETERS, Site, uri_user, without_escapes,
 };
-use ringfence_policy::{DynamicEntries, Snapshot};
+use ringfence_policy::{Contents, DynamicEntries, Snapshot, contents_named};
 
 create_exception!(
     ringfence._native,
@@ -26,8 +27,10 @@ pub(crate) struct Policy {
 #[pymethods]
 impl Policy {
     #[new]
-    fn new(py: Python<'_>, document: &[u8]) -> PyResult<Self> {
-        py.detach(|| Snapshot::from_bytes(document))
+    #[pyo3(signature = (document, contents=None))]
+    fn new(py: Python<'_>, document: &[u8], contents: Option<ContentBytes>) -> PyResult<Self> {
+        let held = contents.unwrap_or_default();
+        py.detach(|| Snapshot::with_contents(document, &contents_of(&held)))
             .map(|snapshot| Self {
                 snapshot: Arc::new(snapshot),
             })
@@ -117,6 +120,22 @@ fn parse_source(raw: &str) -> BTreeMap<&'static str, String> {
         .collect()
 }
 
+/// Contents of lists by their hash, as Python holds them.
+pub(crate) type ContentBytes = BTreeMap<String, PyBackedBytes>;
+
+/// The same, as the compiler takes them.
+pub(crate) fn contents_of(held: &ContentBytes) -> Contents<'_> {
+    held.iter()
+        .map(|(hash, bytes)| (hash.as_str(), &bytes[..]))
+        .collect()
+}
+
+/// Hashes of the contents of lists that a document names, each once.
+#[pyfunction]
+fn list_contents(py: Python<'_>, document: &[u8]) -> PyResult<Vec<String>> {
+    py.detach(|| contents_named(document)).map_err(policy_error)
+}
+
 /// A refused document as Python sees it.
 pub(crate) fn policy_error(error: ringfence_policy::PolicyError) -> PyErr {
     PolicyError::new_err(error.to_string())
@@ -127,6 +146,7 @@ pub(crate) fn register(module: &Bound<'_, PyModule>) -> PyResult<()> {
     module.add_class::<Policy>()?;
     module.add_class::<PyDynamicEntries>()?;
     module.add_function(wrap_pyfunction!(canonical_pattern, module)?)?;
+    module.add_function(wrap_pyfunction!(list_contents, module)?)?;
     module.add_function(wrap_pyfunction!(parse_source, module)?)?;
     module.add_function(wrap_pyfunction!(normalise, module)?)
 }

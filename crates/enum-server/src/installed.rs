@@ -4,7 +4,7 @@ use std::sync::Arc;
 use arc_swap::ArcSwap;
 use ringfence_numbers::DialPlan;
 use ringfence_policy::{
-    Action, Answers, DynamicEntries, PolicyError, ProfileId, RateCounters, Snapshot,
+    Action, Answers, Contents, DynamicEntries, PolicyError, ProfileId, RateCounters, Snapshot,
 };
 
 use crate::Config;
@@ -134,9 +134,18 @@ impl Service {
         })
     }
 
-    /// Compiles a document for the zones served.
+    /// Compiles a document that carries its lists itself, for the zones served.
     pub fn compile(&self, document: &[u8]) -> Result<Installed, PolicyError> {
-        let snapshot = Snapshot::from_bytes(document)?;
+        self.compile_with(document, &Contents::default())
+    }
+
+    /// Compiles a document with the contents of lists that it names, for the zones served.
+    pub fn compile_with(
+        &self,
+        document: &[u8],
+        contents: &Contents<'_>,
+    ) -> Result<Installed, PolicyError> {
+        let snapshot = Snapshot::with_contents(document, contents)?;
         let answers = self
             .zones
             .iter()

@@ -9,7 +9,7 @@ use std::time::Duration;
 
 use arc_swap::ArcSwapOption;
 use ringfence_journal::{Journal, JournalError};
-use ringfence_policy::{DynamicEntries, PolicyError};
+use ringfence_policy::{Contents, DynamicEntries, PolicyError};
 use thiserror::Error;
 
 use crate::Config;
@@ -77,11 +77,11 @@ impl Server {
         Self::start_with(config, None, None)
     }
 
-    /// Compiles a policy and entries of its dynamic lists, binds, opens the journal and starts to answer: no query
+    /// Compiles a policy (with the contents it names) and entries of its dynamic lists, binds, opens the journal and starts to answer: no query
     /// meets the fail mode, or a list without its entries, on the way.
     pub fn start_with(
         config: &Config,
-        policy: Option<&[u8]>,
+        policy: Option<(&[u8], &Contents<'_>)>,
         entries: Option<&[u8]>,
     ) -> Result<Self, StartError> {
         let service = Arc::new(Service::new(config).map_err(StartError::Configuration)?);
@@ -89,7 +89,7 @@ impl Server {
             let entries = DynamicEntries::from_bytes(document).map_err(StartError::Policy)?;
             service.entries.store(Arc::new(entries));
         }
-        let policy = policy.map(|document| service.compile(document));
+        let policy = policy.map(|(document, contents)| service.compile_with(document, contents));
         let policy = policy.transpose().map_err(StartError::Policy)?;
         let (mut sockets, mut listeners, mut addresses) = (Vec::new(), Vec::new(), Vec::new());
         for &address in &config.listen {
@@ -162,9 +162,18 @@ impl Server {
         &self.addresses
     }
 
-    /// Compiles a policy and switches to it; on an error the running one stays.
+    /// Compiles a policy that carries its lists itself and switches to it; on an error the running one stays.
     pub fn install(&self, document: &[u8]) -> Result<(), PolicyError> {
-        let installed = Arc::new(self.service.compile(document)?);
+        self.install_with(document, &Contents::default())
+    }
+
+    /// Compiles a policy with the contents it names and switches to it; on an error the running one stays.
+    pub fn install_with(
+        &self,
+        document: &[u8],
+        contents: &Contents<'_>,
+    ) -> Result<(), PolicyError> {
+        let installed = Arc::new(self.service.compile_with(document, contents)?);
         retire(self.policy.swap(Some(installed)));
         Ok(())
     }

@@ -7,6 +7,7 @@ use std::sync::atomic::{AtomicBool, Ordering::Relaxed};
 use std::time::Duration;
 
 use ringfence_enum_server::{Config, Server, StartError};
+use ringfence_policy::Contents;
 
 const DEADLINE: Duration = Duration::from_secs(10);
 
@@ -222,8 +223,11 @@ fn an_address_in_use_is_refused_and_named() {
 fn the_first_answer_is_by_the_policy_it_starts_with() {
     let json = r#"{"listen": ["127.0.0.1:0"], "apex": ["pg.local"]}"#;
     let config = Config::parse(json).unwrap();
-    let server =
-        Server::start_with(&config, Some(policy(7, "terminate").as_bytes()), None).unwrap();
+    let server = {
+        let document = policy(7, "terminate");
+        let contents = Contents::default();
+        Server::start_with(&config, Some((document.as_bytes(), &contents)), None).unwrap()
+    };
     assert_eq!(server.policy_version(), 7);
     assert!(says(&ask(&client(server.addresses()[0]), 1), "terminate"));
 }
@@ -233,7 +237,12 @@ fn a_policy_that_does_not_compile_is_refused_before_anything_is_bound() {
     let server = start("");
     let address = server.addresses()[0];
     let json = format!(r#"{{"listen": ["{address}"], "apex": ["pg.local"]}}"#);
-    let error = Server::start_with(&Config::parse(&json).unwrap(), Some(b"{}"), None).unwrap_err();
+    let error = Server::start_with(
+        &Config::parse(&json).unwrap(),
+        Some((b"{}", &Contents::default())),
+        None,
+    )
+    .unwrap_err();
     assert!(
         matches!(error, StartError::Policy(_)),
         "not the address in use: {error}"

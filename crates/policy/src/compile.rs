@@ -4,15 +4,18 @@
 //! number map says which tags hold a number; here each set of tags becomes the set of rules that it satisfies.
 use std::collections::HashSet;
 
-use ringfence_numbers::{DialPlan, Direction, E164, NumberClass, NumberMapBuilder, Pattern};
+use ringfence_numbers::{
+    DialPlan, Direction, E164, ExpiringSet, NumberClass, NumberMapBuilder, Pattern,
+};
 
 use crate::bits::{RuleBits, RuleRows};
-use crate::document::{Matcher, Mode, Rule};
+use crate::content::Expiring;
+use crate::document::{List, Matcher, Mode, Rule};
 use crate::network::{Network, NetworkMap};
 use crate::rate::{LIMIT_MAX, WINDOW_MAX_S};
 use crate::schedule::CompiledSchedule;
 use crate::snapshot::{CompiledRule, ProfileId, Side, Snapshot};
-use crate::{Action, Answers, Document, PolicyError};
+use crate::{Action, Answers, Contents, Document, PolicyError};
 
 const FORMAT: u32 = 1;
 /// Ids and versions travel as signed 32-bit integers.
@@ -33,8 +36,8 @@ const DIRECTIONS: [Direction; Direction::COUNT] = [
 ];
 
 impl Snapshot {
-    /// Checks and compiles a document.
-    pub fn compile(document: Document) -> Result<Self, PolicyError> {
+    /// Checks and compiles a document with the contents of the lists that it names.
+    pub fn compile(document: Document, contents: &Contents<'_>) -> Result<Self, PolicyError> {
         if document.format != FORMAT {
             return Err(PolicyError::new(
                 "format",
@@ -65,18 +68,14 @@ impl Snapshot {
             .map(|(name, schedule)| CompiledSchedule::compile(name, schedule))
             .collect::<Result<_, _>>()?;
         let is_dynamic: Vec<bool> = document.lists.values().map(|list| list.dynamic).collect();
-        let (lists, entries): (Vec<String>, Vec<Vec<Pattern>>) = document
-            .lists
-            .into_iter()
-            .map(|(name, list)| (name, list.entries))
-            .unzip();
+        let (lists, listed): (Vec<String>, Vec<List>) = document.lists.into_iter().unzip();
         let rules = compile_rules(document.rules, &lists, &schedules)?;
 
         let mut tables = Tables::new(&rules, lists.len());
         for (place, rule) in rules.iter().enumerate() {
             tables.add(place, rule, &lists);
         }
-        tables.add_lists(entries);
+        let expiring = tables.add_lists(&lists, listed, contents)?;
         let dynamic: Vec<usize> = (0..lists.len())
             .filter(|&tag| is_dynamic[tag] && tables.lists_used[tag])
             .collect();
@@ -87,8 +86,8 @@ impl Snapshot {
         });
         let numbers = tables.numbers.build();
         let (source, destination) = (tables.sources, tables.destinations);
-        let sources = source.finish(&numbers, &dynamic);
-        let destinations = destination.finish(&numbers, &dynamic);
+        let sources = source.finish(&numbers, &dynamic, &expiring);
+        let destinations = destination.finish(&numbers, &dynamic, &expiring);
         Ok(Self {
             version: document.version,
             plan,
@@ -99,6 +98,7 @@ impl Snapshot {
             schedules,
             numbers,
             dynamic: dynamic.into_iter().map(|tag| lists[tag].clone()).collect(),
+            expiring,
             lists,
             sources,
             destinations,
@@ -318,20 +318,47 @@ impl Tables {
         }
     }
 
-    fn add_lists(&mut self, entries: Vec<Vec<Pattern>>) {
-        for (tag, patterns) in entries.into_iter().enumerate() {
-            if self.lists_used[tag] {
-                self.numbers.reserve(patterns.len());
-                patterns
-                    .into_iter()
-                    .for_each(|pattern| self.numbers.add(pattern, tag as u32));
+    /// Takes every list's entries; those that have an end are given back.
+    fn add_lists(
+        &mut self,
+        names: &[String],
+        lists: Vec<List>,
+        contents: &Contents<'_>,
+    ) -> Result<Vec<Expiring>, PolicyError> {
+        let mut expiring = Vec::new();
+        for (tag, list) in lists.into_iter().enumerate() {
+            let is_used = self.lists_used[tag];
+            if is_used {
+                self.numbers.reserve(list.entries.len());
+                for pattern in list.entries {
+                    self.numbers.add(pattern, tag as u32);
+                }
+            }
+            let Some(hash) = &list.content else {
+                continue;
+            };
+            let mut ending: Vec<(Pattern, i64)> = Vec::new();
+            contents.entries(&names[tag], hash, |pattern, end| match end {
+                _ if !is_used => {}
+                None => self.numbers.add(pattern, tag as u32),
+                Some(end) => ending.push((pattern, end)),
+            })?;
+            if !ending.is_empty() {
+                let set = ExpiringSet::from_iter(ending);
+                expiring.push(Expiring { tag, set });
             }
         }
+        Ok(expiring)
     }
 }
 
 impl SideTables {
-    fn finish(self, numbers: &ringfence_numbers::NumberMap, dynamic_tags: &[usize]) -> Side {
+    fn finish(
+        self,
+        numbers: &ringfence_numbers::NumberMap,
+        dynamic_tags: &[usize],
+        expiring_lists: &[Expiring],
+    ) -> Side {
         let mut sets = RuleRows::default();
         for tags in numbers.sets() {
             sets.push(
@@ -343,11 +370,16 @@ impl SideTables {
         for &tag in dynamic_tags {
             dynamic.push(self.rules_of_tag[tag].iter().copied());
         }
+        let mut expiring = RuleRows::default();
+        for list in expiring_lists {
+            expiring.push(self.rules_of_tag[list.tag].iter().copied());
+        }
         Side {
             anything: self.anything,
             classes: self.classes,
             sets,
             dynamic,
+            expiring,
         }
     }
 }

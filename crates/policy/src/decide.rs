@@ -42,8 +42,12 @@ impl Snapshot {
         let mut destinations = self
             .destinations
             .satisfied(&self.numbers, &call.destination);
+        let (source, destination) = (call.source.number, call.destination.number);
+        if !self.expiring.is_empty() {
+            self.add_expiring(&mut sources, &self.sources, source, now_us);
+            self.add_expiring(&mut destinations, &self.destinations, destination, now_us);
+        }
         if self.has_dynamic_lists() && !entries.is_empty() {
-            let (source, destination) = (call.source.number, call.destination.number);
             self.add_dynamic(&mut sources, &self.sources, source, entries, now_us);
             self.add_dynamic(
                 &mut destinations,

@@ -106,6 +106,9 @@ pub struct List {
     /// Whether [`crate::DynamicEntries`] are listed too.
     #[serde(default)]
     pub dynamic: bool,
+    /// SHA-256 of a content that is listed too, in hexadecimal (see [`crate::Contents`]).
+    #[serde(default)]
+    pub content: Option<String>,
 }
 
 /// A weekly time window in a zone.

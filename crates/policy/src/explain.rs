@@ -150,6 +150,13 @@ fn shown(party: &Party, raw: Option<&str>) -> Option<String> {
         .or_else(|| raw.map(str::to_owned))
 }
 
+fn end_in_words(until: i64) -> String {
+    match Timestamp::from_microsecond(until) {
+        Ok(time) if until != NEVER => format!("until {time:.0}"),
+        _ => "without end".to_owned(),
+    }
+}
+
 /// Goes through the rules one by one, as the plain reading of the policy would.
 struct Walk<'a> {
     snapshot: &'a Snapshot,
@@ -259,7 +266,9 @@ impl Walk<'_> {
                     .unwrap_or(usize::MAX);
                 match lists.iter().any(|&list| list as usize == tag) {
                     true => Some(String::new()),
-                    false => self.dynamic_entry(name, party),
+                    false => self
+                        .expiring_entry(tag, party)
+                        .or_else(|| self.dynamic_entry(name, party)),
                 }
             }
         };
@@ -276,10 +285,14 @@ impl Walk<'_> {
     fn dynamic_entry(&self, list: &String, party: &Party) -> Option<String> {
         self.snapshot.dynamic.binary_search(list).ok()?;
         let until = self.entries.until(list, party.number?, self.now_us)?;
-        let end = match Timestamp::from_microsecond(until) {
-            Ok(time) if until != NEVER => format!("until {time:.0}"),
-            _ => "without end".to_owned(),
-        };
-        Some(format!(" by a dynamic entry, {end}"))
+        Some(format!(" by a dynamic entry, {}", end_in_words(until)))
+    }
+
+    /// That the party is on a list by an entry that has an end, and until when.
+    fn expiring_entry(&self, tag: usize, party: &Party) -> Option<String> {
+        let until = self
+            .snapshot
+            .expiring_until(tag, party.number?, self.now_us)?;
+        Some(format!(" {}", end_in_words(until)))
     }
 }

@@ -5,7 +5,7 @@
 //!
 //! ```text
 //! bytes ─ document ─► Document ─ compile ─► Snapshot ─ decide(call, now, rates, entries) ─► Decision
-//!                                              ├────── explain(source, destination, now, entries) ─► Explanation
+//! bytes ─ Contents ─────────────────┘          ├────── explain(source, destination, now, entries) ─► Explanation
 //!                                              └────── Replay: calls as rows hold them ─► the decisions they would get
 //! bytes ─ DynamicEntries ───────────────────────────────────────────────────┘
 //! ```
@@ -13,7 +13,9 @@
 
 mod answers;
 mod bits;
+mod bulk;
 mod compile;
+mod content;
 mod decide;
 mod decision;
 mod document;
@@ -27,6 +29,8 @@ mod schedule;
 mod snapshot;
 
 pub use answers::{Answers, REGEXP_MAX, Template, Values};
+pub use bulk::{Fault, Format, Limits, ListReader, Listed, ListedEntry, NOTE_MAX};
+pub use content::{Contents, contents_named};
 pub use decision::{Action, Decision, MONITORED_MAX, Monitored, Reason};
 pub use document::{
     Client, Document, List, Matcher, Mode, NoOpinion, Rate, RateKey, Rule, RuleDirection, Schedule,

@@ -4,10 +4,11 @@ use std::net::IpAddr;
 use ringfence_numbers::{DialPlan, Direction, E164, NumberClass, NumberMap, Party, SetId};
 
 use crate::bits::{Row, RuleBits, RuleRows};
+use crate::content::Expiring;
 use crate::document::{Matcher, Mode, Rate, RuleDirection};
 use crate::network::NetworkMap;
 use crate::schedule::CompiledSchedule;
-use crate::{Action, Answers, Document, PolicyError};
+use crate::{Action, Answers, Contents, Document, PolicyError};
 
 /// A compiled policy version. Immutable: a change is a new snapshot, switched as a whole.
 #[derive(Debug)]
@@ -25,6 +26,8 @@ pub struct Snapshot {
     pub(crate) lists: Vec<String>,
     /// Names of the dynamic lists that rules name, in order.
     pub(crate) dynamic: Vec<String>,
+    /// Entries with an end of the lists that rules name, by list.
+    pub(crate) expiring: Vec<Expiring>,
     pub(crate) sources: Side,
     pub(crate) destinations: Side,
     /// By direction of the call.
@@ -73,6 +76,8 @@ pub(crate) struct Side {
     pub(crate) sets: RuleRows,
     /// By place in [`Snapshot::dynamic`].
     pub(crate) dynamic: RuleRows,
+    /// By place in [`Snapshot::expiring`].
+    pub(crate) expiring: RuleRows,
 }
 
 /// A call as the rules see it.
@@ -87,9 +92,14 @@ pub struct Call {
 }
 
 impl Snapshot {
-    /// Reads and compiles a document.
+    /// Reads and compiles a document that carries its lists itself.
     pub fn from_bytes(document: &[u8]) -> Result<Self, PolicyError> {
-        Self::compile(Document::parse(document)?)
+        Self::with_contents(document, &Contents::default())
+    }
+
+    /// Reads and compiles a document with the contents of lists that it names.
+    pub fn with_contents(document: &[u8], contents: &Contents<'_>) -> Result<Self, PolicyError> {
+        Self::compile(Document::parse(document)?, contents)
     }
 
     /// Number of the version.
