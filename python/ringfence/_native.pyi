@@ -123,8 +123,8 @@ def arrow_to_copy(stream: bytes) -> bytes:
 class ListReader:
     """Reads a list's file in parts. ValueError for a format or site that is none."""
 
-    def __init__(self, format: str, site: str, max_entries: int, max_faults: int) -> None:
-        """`format`: `csv` or `numbers`; `site`: a dial plan (JSON, docs/contracts.md 4), to tell what was meant."""
+    def __init__(self, format_: str, site: str, max_entries: int, max_faults: int) -> None:
+        """`format_`: `csv` or `numbers`; `site`: a dial plan (JSON, docs/contracts.md 4), to tell what was meant."""
     def feed(self, part: bytes) -> int:
         """Go on with a part; how many entries there are so far."""
     def finish(self) -> ListBatch: ...

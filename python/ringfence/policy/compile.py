@@ -54,10 +54,15 @@ def document_hash(document: bytes) -> str:
     return hashlib.sha256(document).hexdigest()
 
 
-def compile_document(document: bytes, rule_names: Sequence[str] = ()) -> CompiledPolicy:
-    """Compile as an edge would. InvalidInputError names the rule and field that the compiler refused."""
+def compile_document(
+    document: bytes, rule_names: Sequence[str] = (), contents: Mapping[str, bytes] | None = None
+) -> CompiledPolicy:
+    """Compile as an edge would, with the contents of lists that the document names.
+
+    InvalidInputError names the rule and field that the compiler refused.
+    """
     try:
-        return CompiledPolicy(document)
+        return CompiledPolicy(document, contents)
     except PolicyError as error:
         message = _with_rule_name(str(error), rule_names)
         raise InvalidInputError(message, code="invalid.policy", detail={"faults": [message]}) from None
@@ -76,7 +81,9 @@ def _profile(answers: Answers) -> dict[str, Any]:
 
 
 def _list(numbers: NumberList) -> dict[str, Any]:
-    entries = {"entries": list(numbers.entries)}
+    entries: dict[str, Any] = {"entries": list(numbers.entries)} if numbers.content is None else {}
+    if numbers.content is not None:
+        entries["content"] = numbers.content
     return entries | {"dynamic": True} if numbers.dynamic else entries
 
 

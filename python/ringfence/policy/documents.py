@@ -8,7 +8,7 @@ never changes. What a version says of its sites is kept with it: a site edited l
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -17,6 +17,7 @@ from psycopg import Connection
 from ringfence.errors import NotFoundError
 from ringfence.numbering.dial_plan import Site, site_from
 from ringfence.policy.compile import build_document, canonical_bytes, compile_document, document_hash
+from ringfence.policy.lists import contents
 from ringfence.policy.rules import Policy
 
 
@@ -28,11 +29,13 @@ class Place:
     device: str = ""
 
 
-def compile_for(policy: Policy, place: Place, version: int, rule_ids: dict[str, int]) -> bytes:
-    """A place's document, compiled as its edge would. InvalidInputError names rule and field."""
+def compile_for(
+    policy: Policy, place: Place, version: int, rule_ids: dict[str, int], listed: Mapping[str, bytes]
+) -> bytes:
+    """A place's document, compiled as its edge would, with the contents of lists. InvalidInputError names the field."""
     document = canonical_bytes(build_document(policy, place.site, version, rule_ids, place.device))
     names = [rule.name for rule in policy.rules if rule.acts_at(place.site.name, place.device)]
-    compile_document(document, names)
+    compile_document(document, names, listed)
     return document
 
 
@@ -90,9 +93,11 @@ class VersionDocuments:
         row = self._connection.execute(
             "SELECT source FROM policy_version WHERE version = %s", (self._version,)
         ).fetchone()
-        policy = Policy.model_validate(row[0] if row else {})
+        pins = contents.of_version(self._connection, self._version)
+        policy = contents.with_pins(Policy.model_validate(row[0] if row else {}), pins)
+        listed = contents.read_pinned(self._connection, pins)
         ids = self._connection.execute("SELECT name, rule_id FROM policy_rule").fetchall()
-        return compile_for(policy, place, self._version, dict(ids))
+        return compile_for(policy, place, self._version, dict(ids), listed)
 
 
 def read_document_by_hash(connection: Connection, hash_: str) -> bytes:

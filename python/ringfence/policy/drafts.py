@@ -27,6 +27,7 @@ from ringfence.policy import versions
 from ringfence.policy.diff import Change, changes_between, move_of, objects_of, patched
 from ringfence.policy.edits import Edit
 from ringfence.policy.findings import Finding, Surroundings, check_object, check_whole, refuse_errors
+from ringfence.policy.lists.catalogue import all_lists
 from ringfence.policy.rules import Policy
 
 KEPT_CHANGES = 10_000  # of the change log; older ones are in the audit trail
@@ -198,7 +199,8 @@ def commit_draft(connection: Connection, message: str, by: By, *, overwrites: bo
 
 def read_surroundings(connection: Connection) -> Surroundings:
     """What the policy stands in now."""
-    return Surroundings(all_sites(connection), read_places(connection).devices)
+    sizes = {known.name: known.entries for known in all_lists(connection) if known.kind == "static"}
+    return Surroundings(all_sites(connection), read_places(connection).devices, sizes)
 
 
 def _findings_of(connection: Connection, policy: Policy, edit: Edit) -> list[Finding]:

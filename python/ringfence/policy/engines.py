@@ -9,6 +9,7 @@ import threading
 from collections import OrderedDict
 from collections.abc import Callable
 from dataclasses import dataclass
+from datetime import UTC, datetime
 
 from psycopg import Connection
 
@@ -17,6 +18,7 @@ from ringfence.errors import NotFoundError
 from ringfence.numbering.dial_plan import Site
 from ringfence.policy import versions
 from ringfence.policy.compile import build_document, canonical_bytes, compile_document
+from ringfence.policy.lists.contents import contents_for, pin
 from ringfence.policy.rules import Policy
 
 _KEPT = 4
@@ -74,8 +76,9 @@ def policy_candidate(connection: Connection, policy: Policy, site: Site, kind: s
         if rule.name not in ids:
             free += 1
             ids[rule.name] = free
-    document = canonical_bytes(build_document(policy, site, 1, ids))
-    engine = compile_document(document, [rule.name for rule in policy.rules])
+    pinned, _ = pin(connection, policy, datetime.now(UTC))
+    document = canonical_bytes(build_document(pinned, site, 1, ids))
+    engine = compile_document(document, [rule.name for rule in policy.rules], contents_for(connection, document))
     has_dynamic = any(numbers.dynamic for numbers in policy.lists.values())
     return Candidate(kind, 0, _summaries(policy, ids), has_dynamic, lambda site, device: engine)
 
@@ -97,7 +100,8 @@ def compiled_version(connection: Connection, version: versions.Version) -> Compi
         if engine is not None:
             _compiled.move_to_end(version.hash)
             return engine
-    engine = compile_document(versions.read_document(connection, version.version))
+    document = versions.read_document(connection, version.version)
+    engine = compile_document(document, contents=contents_for(connection, document))
     with _compiled_lock:
         _compiled[version.hash] = engine
         while len(_compiled) > _KEPT:

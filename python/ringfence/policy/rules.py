@@ -57,6 +57,7 @@ TimeOfDay = Annotated[str, StringConstraints(pattern=r"^([01][0-9]|2[0-3]):[0-5]
 
 
 Matcher = Annotated[str, BeforeValidator(_as_text), StringConstraints(min_length=1, max_length=128)]
+ContentHash = Annotated[str, StringConstraints(pattern=r"^[0-9a-f]{64}$")]
 Number = Annotated[str, BeforeValidator(_as_text), StringConstraints(pattern=r"^\+[1-9][0-9]{1,14}$")]
 
 
@@ -91,16 +92,28 @@ class Schedule(_Part):
 
 
 class NumberList(_Part):
-    """A named list of patterns. A bare YAML sequence is its entries; a dynamic one gets more without a version."""
+    """A named list of patterns. A bare YAML sequence is its entries; a dynamic one gets more without a version.
+
+    A stored one is kept by `ringfence list` and enters a version as it is when that is committed; with `content` it is
+    exactly what has this hash.
+    """
 
     entries: tuple[Matcher, ...] = Field((), max_length=MAX_LIST_ENTRIES)
     dynamic: bool = False
+    stored: bool = False
+    content: ContentHash | None = None
     note: Note = ""
 
     @model_validator(mode="before")
     @classmethod
     def _bare_sequence(cls, value: Any) -> Any:
         return {"entries": value} if isinstance(value, list | tuple) else value
+
+    @model_validator(mode="after")
+    def _one_source(self) -> NumberList:
+        if self.entries and (self.stored or self.content is not None):
+            raise ValueError("entries: a stored list has its entries elsewhere; remove them, or `stored` and `content`")
+        return self
 
 
 class Answers(_Part):

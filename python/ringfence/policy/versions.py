@@ -8,7 +8,7 @@ Nothing is ever edited: rolling back is installing an older version. Where it ac
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass
 from datetime import UTC, datetime
 from typing import Any
@@ -23,6 +23,7 @@ from ringfence.numbering.dial_plan import Site
 from ringfence.policy import targets
 from ringfence.policy.compile import build_document, canonical_bytes, document_hash
 from ringfence.policy.documents import Place, compile_for, named_devices, snapshot_of, write_document
+from ringfence.policy.lists import contents
 from ringfence.policy.rules import Policy
 
 CHANNEL = targets.CHANNEL
@@ -92,7 +93,8 @@ def check_policy(connection: Connection, policy: Policy, site: Site, *, other_si
     known = _rule_ids(connection, [rule.name for rule in policy.rules])
     free = iter(range(max(known.values(), default=0) + 1, max(known.values(), default=0) + 1 + len(policy.rules)))
     ids = {rule.name: known.get(rule.name) or next(free) for rule in policy.rules}
-    _compile_everywhere(policy, (site, *other_sites), 1, ids)
+    pinned, pins = contents.pin(connection, policy, datetime.now(UTC))
+    _compile_everywhere(pinned, (site, *other_sites), 1, ids, contents.read_pinned(connection, pins))
 
 
 def commit_policy(
@@ -113,12 +115,13 @@ def commit_policy(
     targets.lock(connection)
     sites = (site, *other_sites)
     ids = _lasting_rule_ids(connection, [rule.name for rule in policy.rules])
-    content = _content_hash([build_document(policy, each, 0, ids) for each in sites], policy)
+    pinned, pins = contents.pin(connection, policy, datetime.now(UTC))
+    content = _content_hash([build_document(pinned, each, 0, ids) for each in sites], policy)
     known = connection.execute("SELECT version FROM policy_version WHERE content_hash = %s", (content,)).fetchone()
     if known is not None:
         return Commit(read_version(connection, known[0]), is_new=False)
     number = newest_version(connection) + 1
-    documents = _compile_everywhere(policy, sites, number, ids)
+    documents = _compile_everywhere(pinned, sites, number, ids, contents.read_pinned(connection, pins))
     connection.execute(
         """
         INSERT INTO policy_version (version, hash, content_hash, source, message, author, dynamic_lists, protected,
@@ -140,6 +143,7 @@ def commit_policy(
     )
     for place, document in documents.items():
         write_document(connection, number, place, document)
+    contents.record(connection, number, pins)
     audit.record(connection, author, "policy.commit", str(number), {"message": message, "rules": len(policy.rules)})
     return Commit(read_version(connection, number), is_new=True)
 
@@ -233,7 +237,9 @@ def newest_version(connection: Connection) -> int:
     return int(row[0]) if row else 0
 
 
-def _compile_everywhere(policy: Policy, sites: Sequence[Site], number: int, ids: dict[str, int]) -> dict[Place, bytes]:
+def _compile_everywhere(
+    policy: Policy, sites: Sequence[Site], number: int, ids: dict[str, int], listed: Mapping[str, bytes]
+) -> dict[Place, bytes]:
     """A document for each site. Those of the devices that rules name are made when they are asked for, but a rule that
     only they have must compile now.
     """
@@ -241,8 +247,8 @@ def _compile_everywhere(policy: Policy, sites: Sequence[Site], number: int, ids:
         site = next((site for site in sites if not rule.sites or site.name in rule.sites), None)
         if rule.devices and site is not None:
             alone = policy.model_copy(update={"rules": (rule,)})
-            compile_for(alone, Place(site, rule.devices[0]), number, ids)
-    return {Place(site): compile_for(policy, Place(site), number, ids) for site in sites}
+            compile_for(alone, Place(site, rule.devices[0]), number, ids, listed)
+    return {Place(site): compile_for(policy, Place(site), number, ids, listed) for site in sites}
 
 
 def _rule_ids(connection: Connection, names: list[str]) -> dict[str, int]:
