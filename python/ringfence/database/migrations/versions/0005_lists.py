@@ -1,16 +1,16 @@
-"""Lists: 0003_lists.sql."""
+"""Lists: 0005_lists.sql."""
 
 from pathlib import Path
 
 from alembic import op
 
-revision = "0003"
-down_revision = "0002"
+revision = "0005"
+down_revision = "0004"
 
 
 def upgrade() -> None:
     """Execute the SQL as it stands, without looking for parameters in it."""
-    script = Path(__file__).parent.parent / "0003_lists.sql"
+    script = Path(__file__).parent.parent / "0005_lists.sql"
     connection = op.get_bind().connection.driver_connection
     assert connection is not None  # noqa: S101 — an open connection was handed over
     connection.execute(script.read_text(encoding="utf-8"))
