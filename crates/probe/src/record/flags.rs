@@ -32,8 +32,10 @@ impl CallFlags {
     pub const PROBE_LOST_PACKETS: Self = Self(1 << 11);
     /// A REFER moved the call.
     pub const TRANSFERRED: Self = Self(1 << 12);
+    /// Hung up or acknowledged, but the answer itself was not captured.
+    pub const ANSWER_MISSED: Self = Self(1 << 13);
 
-    const NAMES: [&'static str; 13] = [
+    const NAMES: [&'static str; 14] = [
         "start_missed",
         "end_missed",
         "evicted",
@@ -47,6 +49,7 @@ impl CallFlags {
         "in_progress",
         "probe_lost_packets",
         "transferred",
+        "answer_missed",
     ];
 
     /// Whether all bits of `other` are set.
