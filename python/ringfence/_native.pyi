@@ -45,6 +45,16 @@ class EntryHits:
     def result(self) -> list[tuple[int, int, int]]:
         """(place of the entry, hits, time of the last in microseconds) of every entry that has hits."""
 
+class DialPlan:
+    """A site's dial plan: what digits mean there."""
+
+    def __init__(self, site: str, protected: list[str] = ...) -> None:
+        """`site` is JSON (docs/contracts.md 4), `protected` what must always be reachable. ValueError."""
+    def read(self, number: str) -> tuple[int, int, str]:
+        """(E.164 digits or 0, number class, the rule that read it) of raw text."""
+    def normalise(self, stream: bytes) -> bytes:
+        """Arrow IPC stream whose first column is utf8 → Arrow IPC stream of `number` (int64) and `class` (int16)."""
+
 class EnumServer:
     """The ENUM server's sockets and data-plane threads."""
 

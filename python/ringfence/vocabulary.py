@@ -66,6 +66,38 @@ class NumberClass(_Word):
     SHORT_CODE = 6
 
 
+class LineType(_Word):
+    """What a number's range is for, by its country's numbering plan."""
+
+    UNKNOWN = 0
+    FIXED = 1
+    MOBILE = 2
+    FIXED_OR_MOBILE = 3
+    TOLL_FREE = 4
+    PREMIUM = 5
+    SHARED_COST = 6
+    VOIP = 7
+    PERSONAL = 8
+    PAGER = 9
+    UNIVERSAL = 10
+    VOICEMAIL = 11
+
+
+class CallType(_Word):
+    """What kind of call one to a destination is, seen from the site."""
+
+    UNKNOWN = 0
+    INTERNAL = 1
+    NATIONAL = 2
+    MOBILE = 3
+    INTERNATIONAL = 4
+    TOLL_FREE = 5
+    PREMIUM = 6
+    SHARED_COST = 7
+    SERVICE = 8
+    EMERGENCY = 9
+
+
 class Reason(_Word):
     """Why a decision came out as it did."""
 

@@ -4,6 +4,7 @@
 use pyo3::prelude::*;
 
 mod copy;
+mod dial_plan;
 mod entry_hits;
 mod enum_server;
 mod journal;
@@ -14,6 +15,7 @@ mod replay;
 #[pymodule]
 fn _native(module: &Bound<'_, PyModule>) -> PyResult<()> {
     copy::register(module)?;
+    dial_plan::register(module)?;
     entry_hits::register(module)?;
     enum_server::register(module)?;
     journal::register(module)?;

@@ -12,6 +12,7 @@ mod class;
 mod number;
 mod pattern;
 mod plan;
+mod reading;
 mod set;
 mod uri;
 
@@ -19,5 +20,6 @@ pub use class::{Direction, NumberClass};
 pub use number::{DIGITS_MAX, DIGITS_MIN, E164};
 pub use pattern::{Pattern, PatternError};
 pub use plan::{DialPlan, Party, PlanError, Site, is_withheld};
+pub use reading::Reading;
 pub use set::{ExpiringSet, NEVER, NumberMap, NumberMapBuilder, NumberSet, SetId};
 pub use uri::{ROUTING_PARAMETERS, UriUser, shortened, uri_user, without_escapes};

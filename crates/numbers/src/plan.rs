@@ -7,7 +7,7 @@ use serde::Deserialize;
 use thiserror::Error;
 
 use crate::number::{DIGITS_MAX, DIGITS_MIN};
-use crate::{Direction, E164, NumberClass, NumberSet, Pattern, uri_user};
+use crate::{Direction, E164, NumberClass, NumberSet, Pattern, Reading, uri_user};
 
 /// A site's numbering as the policy document has it (docs/contracts.md 4, `site`).
 #[derive(Debug, Clone, Default, PartialEq, Eq, Deserialize)]
@@ -196,22 +196,30 @@ impl DialPlan {
     /// Raw text of a source or destination: a sip, sips or tel URI, or digits as dialled.
     #[must_use]
     pub fn normalise(&self, text: &[u8]) -> Party {
+        self.read(text).0
+    }
+
+    /// As [`normalise`](Self::normalise), with the rule that applied.
+    #[must_use]
+    pub fn read(&self, text: &[u8]) -> (Party, Reading) {
         let uri = uri_user(text);
         if uri.host.eq_ignore_ascii_case(ANONYMOUS_HOST) || is_withheld(uri.user) {
-            return Party::without_number(NumberClass::Anonymous);
+            let withheld = Party::without_number(NumberClass::Anonymous);
+            return (withheld, Reading::Withheld);
         }
+        let invalid = Party::without_number(NumberClass::Invalid);
         let mut digits = Digits::default();
         match digits.read(uri.user) {
-            Read::Empty => Party::ABSENT,
-            Read::Other => Party::without_number(NumberClass::Invalid),
-            Read::Global => self.normalise_global(digits.as_bytes()),
+            Read::Empty => (Party::ABSENT, Reading::Absent),
+            Read::Other => (invalid, Reading::NotDigits),
+            Read::Global => self.read_global(digits.as_bytes()),
             Read::Local => match uri.context {
                 Some(context) => digits
                     .put_before(context)
-                    .map_or(Party::without_number(NumberClass::Invalid), |whole| {
-                        self.normalise_global(whole.as_bytes())
+                    .map_or((invalid, Reading::Global), |whole| {
+                        self.read_global(whole.as_bytes())
                     }),
-                None => self.normalise_digits(digits.as_bytes()),
+                None => self.read_digits(digits.as_bytes()),
             },
         }
     }
@@ -219,10 +227,18 @@ impl DialPlan {
     /// ASCII digits that carried a `+`.
     #[must_use]
     pub fn normalise_global(&self, digits: &[u8]) -> Party {
+        self.read_global(digits).0
+    }
+
+    fn read_global(&self, digits: &[u8]) -> (Party, Reading) {
         if self.is_protected_code(digits) {
-            return Party::without_number(NumberClass::Emergency);
+            let code = Party::without_number(NumberClass::Emergency);
+            return (code, Reading::Protected);
         }
-        self.number_or(digits, NumberClass::Invalid)
+        (
+            self.number_or(digits, NumberClass::Invalid),
+            Reading::Global,
+        )
     }
 
     /// Digits of an ENUM name: a whole E.164 number without its `+` (RFC 6116, 3.2). Ten digits are Singapore's
@@ -242,41 +258,54 @@ impl DialPlan {
     /// ASCII digits without `+`, as dialled.
     #[must_use]
     pub fn normalise_digits(&self, digits: &[u8]) -> Party {
+        self.read_digits(digits).0
+    }
+
+    fn read_digits(&self, digits: &[u8]) -> (Party, Reading) {
         if digits.is_empty() {
-            return Party::ABSENT;
+            return (Party::ABSENT, Reading::Absent);
         }
         if self.is_protected_code(digits) {
-            return Party::without_number(NumberClass::Emergency);
+            let code = Party::without_number(NumberClass::Emergency);
+            return (code, Reading::Protected);
         }
         for prefix in &self.international_prefixes {
             if let Some(rest) = digits.strip_prefix(&prefix[..]) {
-                return self.number_or(rest, NumberClass::Invalid);
+                let party = self.number_or(rest, NumberClass::Invalid);
+                return (party, Reading::InternationalPrefix);
             }
         }
         if !self.national_prefix.is_empty()
             && let Some(rest) = digits.strip_prefix(&self.national_prefix[..])
             && self.national_lengths.has(rest.len())
         {
-            return self.joined(&[], rest);
+            return (self.joined(&[], rest), Reading::NationalPrefix);
         }
         if self.extension_lengths.has(digits.len()) {
-            return Party::without_number(NumberClass::Extension);
+            let extension = Party::without_number(NumberClass::Extension);
+            return (extension, Reading::Extension);
         }
         let has_country_code = digits
             .strip_prefix(&self.country_code[..])
             .is_some_and(|rest| self.national_lengths.has(rest.len()));
         if !has_country_code && self.national_lengths.has(digits.len()) {
-            return self.joined(&[], digits);
+            return (self.joined(&[], digits), Reading::National);
         }
         if !has_country_code && self.local_lengths.has(digits.len()) {
-            return self.joined(&self.local_prefix, digits);
+            return (self.joined(&self.local_prefix, digits), Reading::Local);
         }
-        let otherwise = if SHORT_CODE_DIGITS.contains(&digits.len()) {
+        let is_short = SHORT_CODE_DIGITS.contains(&digits.len());
+        let otherwise = if is_short {
             NumberClass::ShortCode
         } else {
             NumberClass::Invalid
         };
-        self.number_or(digits, otherwise)
+        let reading = match (has_country_code, is_short) {
+            (true, _) => Reading::CountryCode,
+            (false, true) => Reading::ShortCode,
+            (false, false) => Reading::Whole,
+        };
+        (self.number_or(digits, otherwise), reading)
     }
 
     /// Whether this full number must always be reachable.

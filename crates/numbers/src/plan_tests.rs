@@ -200,3 +200,27 @@ fn rfc6116_3_2_an_enum_name_holds_a_whole_number() {
         assert_eq!((party.digits(), party.class), (number, class), "{digits}");
     }
 }
+
+#[test]
+fn says_by_which_rule_it_read_a_number() {
+    let plan = us();
+    for (text, reading) in [
+        ("", Reading::Absent),
+        ("sip:anonymous@anonymous.invalid", Reading::Withheld),
+        ("alice", Reading::NotDigits),
+        ("911", Reading::Protected),
+        ("+911", Reading::Protected),
+        ("+442079460101", Reading::Global),
+        ("tel:5550123;phone-context=+1210", Reading::Global),
+        ("011442079460101", Reading::InternationalPrefix),
+        ("12105550123", Reading::NationalPrefix),
+        ("4711", Reading::Extension),
+        ("2105550123", Reading::National),
+        ("5550123", Reading::Local),
+        ("211", Reading::ShortCode),
+        ("442079460101", Reading::Whole),
+    ] {
+        assert_eq!(plan.read(text.as_bytes()).1, reading, "{text}");
+    }
+    assert_eq!(gb().read(b"442079460101").1, Reading::CountryCode);
+}
