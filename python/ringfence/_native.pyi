@@ -50,8 +50,8 @@ class DialPlan:
 
     def __init__(self, site: str, protected: list[str] = ...) -> None:
         """`site` is JSON (docs/contracts.md 4), `protected` what must always be reachable. ValueError."""
-    def read(self, number: str) -> tuple[int, int, str]:
-        """(E.164 digits or 0, number class, the rule that read it) of raw text."""
+    def read(self, number: str) -> tuple[int, int, str, bool]:
+        """(E.164 digits or 0, number class, the rule that read it, whether it is the site's own) of raw text."""
     def normalise(self, stream: bytes) -> bytes:
         """Arrow IPC stream whose first column is utf8 → Arrow IPC stream of `number` (int64) and `class` (int16)."""
 

@@ -217,3 +217,13 @@ def test_a_refused_list_command_says_why(ringfence: Run, arguments: tuple[str, .
     done = ringfence("list", *arguments)
     assert (done.returncode, done.stdout) == (status, "")
     assert why in done.stderr
+
+
+def test_number_says_how_a_site_reads_it(ringfence: Run) -> None:
+    said = ringfence("number", "explain", "011 44 20 7946 0101")
+    assert said.returncode == 0, said.stderr
+    golden("number", said.stdout)
+    assert json.loads(ringfence("number", "explain", "911", "--json").stdout)["call_type"] == "emergency"
+    unknown = ringfence("number", "explain", "911", "--site", "mars")
+    assert (unknown.returncode, unknown.stderr.count("\n")) == (3, 1)
+    assert "site 'mars' does not exist" in unknown.stderr

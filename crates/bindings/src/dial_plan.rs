@@ -10,7 +10,7 @@ use arrow_schema::{ArrowError, DataType, Field, Schema};
 use pyo3::exceptions::PyValueError;
 use pyo3::prelude::*;
 use pyo3::types::PyBytes;
-use ringfence_numbers::{DialPlan, Site};
+use ringfence_numbers::{DialPlan, Direction, Site};
 
 #[pyclass(name = "DialPlan", frozen)]
 struct PyDialPlan {
@@ -31,10 +31,11 @@ impl PyDialPlan {
         })
     }
 
-    /// (E.164 digits or 0, number class, the rule that read it) of raw text.
-    fn read(&self, number: &str) -> (u64, u8, &'static str) {
+    /// (E.164 digits or 0, number class, the rule that read it, whether it is the site's own) of raw text.
+    fn read(&self, number: &str) -> (u64, u8, &'static str, bool) {
         let (party, reading) = self.plan.read(number.as_bytes());
-        (party.digits(), party.class as u8, reading.word())
+        let is_own = self.plan.direction(&party, &party) == Direction::Internal;
+        (party.digits(), party.class as u8, reading.word(), is_own)
     }
 
     /// Arrow IPC stream whose first column is utf8 → Arrow IPC stream of `number` (int64) and `class` (int16).

@@ -26,6 +26,7 @@ RESOURCES = (
     "policy",
     "lists",
     "explain",
+    "numbers",
     "simulate",
     "hits",
     "devices",

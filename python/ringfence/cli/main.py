@@ -17,6 +17,7 @@ GROUPS: tuple[str, ...] = (
     "policy",
     "list",
     "explain",
+    "number",
     "simulate",
     "hits",
     "device",
