@@ -168,3 +168,14 @@ def parse_source(raw: str) -> dict[str, str]:
 
 def normalise(number: str, site: str) -> tuple[int, int]:
     """(E.164 digits or 0, number class) of raw text under a site's dial plan (JSON, docs/contracts.md 4)."""
+
+class Normaliser:
+    """A site's compiled dial plan for batches of calls: numbers, classes and directions of dataset SIP."""
+
+    def __init__(self, site: str, protected: list[str] = []) -> None:
+        """`site` is JSON as in a policy document; `protected` its emergency numbers. ValueError."""
+    def calls(self, stream: bytes) -> bytes:
+        """Arrow IPC of `source`, `destination` (utf8), `side` (int16) → of `source`, `destination` (int64),
+        `source_class`, `destination_class`, `direction` (int16). ValueError."""
+    def call(self, source: str, destination: str, side: int) -> tuple[int, int, int, int, int]:
+        """(source, class, destination, class, direction) of one call."""

@@ -5,7 +5,7 @@ The numbers are part of the event schema (`crates/events`) and of stored rows: n
 
 from __future__ import annotations
 
-from enum import IntEnum
+from enum import IntEnum, IntFlag
 
 
 class _Word(IntEnum):
@@ -108,6 +108,85 @@ class Reason(_Word):
     NO_POLICY = 4
     HEALTH_CHECK = 5
     NOT_A_NUMBER = 6
+
+
+class CallResult(_Word):
+    """How a SIP call came out (`crates/probe`)."""
+
+    UNFINISHED = 0
+    ANSWERED = 1
+    BUSY = 2
+    NO_ANSWER = 3
+    CANCELLED = 4
+    NOT_FOUND = 5
+    REJECTED = 6
+    REDIRECTED = 7
+    UNAUTHORIZED = 8
+    FAILED = 9
+
+
+class CallSide(_Word):
+    """One of the two sides of a call; NONE is "nobody, or not known"."""
+
+    NONE = 0
+    SOURCE = 1
+    DESTINATION = 2
+
+
+class TrunkSide(_Word):
+    """Which end of a call's signalling is the trunk, by the probe's `trunk_networks`."""
+
+    UNKNOWN = 0
+    SOURCE = 1
+    DESTINATION = 2
+    BOTH = 3
+
+
+class Transport(_Word):
+    """How SIP messages travelled."""
+
+    UDP = 0
+    TCP = 1
+    TLS = 2
+    WS = 3
+    WSS = 4
+    SCTP = 5
+
+
+class Attestation(_Word):
+    """STIR/SHAKEN attestation (RFC 8588): what the originating carrier vouches for."""
+
+    NONE = 0
+    A = 1
+    B = 2
+    C = 3
+
+
+class CallFlag(IntFlag):
+    """What has to be known to read a record of a SIP call right."""
+
+    START_MISSED = 1
+    END_MISSED = 1 << 1
+    EVICTED = 1 << 2
+    TRUNCATED = 1 << 3
+    CANCEL_LOST = 1 << 4
+    EARLY_MEDIA = 1 << 5
+    FAX = 1 << 6
+    VIDEO = 1 << 7
+    ENCRYPTED_MEDIA = 1 << 8
+    ACK_MISSED = 1 << 9
+    IN_PROGRESS = 1 << 10
+    PROBE_LOST_PACKETS = 1 << 11
+    TRANSFERRED = 1 << 12
+    # Of the event, beside those of the record.
+    ANONYMOUS = 1 << 24
+    ONE_WAY = 1 << 25
+    SILENT = 1 << 26
+
+    @classmethod
+    def words_of(cls, bits: int) -> tuple[str, ...]:
+        """The words of the bits that are set and have one."""
+        return tuple(flag.name.lower() for flag in cls if bits & flag and flag.name)
 
 
 class SourceOrigin(_Word):

@@ -15,7 +15,8 @@ from hypothesis import strategies as st
 from tests.analytics.conftest import AddCalls, AddRule
 from tests.ingest.samples import NOON, every_second
 
-from ringfence.analytics.calls import Call, CallFilter, Cursor, find_calls, follow_calls
+from ringfence.analytics.calls import Call, CallFilter, find_calls, follow_calls
+from ringfence.analytics.cursor import Cursor
 from ringfence.database.connection import Database
 from ringfence.errors import InvalidInputError, UnavailableError
 from ringfence.vocabulary import Action, Dataset
@@ -23,7 +24,7 @@ from ringfence.vocabulary import Action, Dataset
 NOW = NOON + timedelta(hours=1)
 
 
-def find(database: Database, **fields: Any) -> list[Call]:
+def find(database: Database, **fields: Any) -> list[Any]:
     now = fields.pop("now", NOW)
     with database.connection() as connection:
         return find_calls(connection, CallFilter(**fields), now=now)
@@ -210,7 +211,7 @@ def test_a_false_cursor_is_refused(text: str) -> None:
 
 
 def test_following_shows_each_new_call_once_even_late_ones(database: Database, add_calls: AddCalls) -> None:
-    def follow(position: dict[int, int] | None, **fields: Any) -> tuple[list[Call], dict[int, int]]:
+    def follow(position: dict[int, int] | None, **fields: Any) -> tuple[list[Any], dict[int, int]]:
         with database.connection() as connection:
             return follow_calls(connection, CallFilter(**fields), position)
 

@@ -92,8 +92,8 @@ def test_a_batch_across_midnight_needs_both_days() -> None:
 @given(st.lists(st.tuples(st.integers(0, 400_000_000), st.integers(0, 3)), max_size=60))
 def test_minute_counts_equal_a_plain_count(events: list[tuple[int, int]]) -> None:
     batch = record_batch([{"time": NOON + timedelta(microseconds=us), "action": action} for us, action in events])
-    counts = count_minutes(shaped(batch))
+    counts = count_minutes(shaped(batch), "action")
     expected = Counter((NOON + timedelta(minutes=us // 60_000_000), action) for us, action in events)
-    keys = list(zip(counts.minutes, counts.actions, strict=True))
+    keys = list(zip(counts.minutes, counts.outcomes, strict=True))
     assert dict(zip(keys, counts.calls, strict=True)) == expected
     assert keys == sorted(keys)

@@ -129,6 +129,7 @@ def test_only_the_owner_writes_a_table() -> None:
         "device": {"mediation"},
         "device_stream": {"mediation"},
         "enum_event": {"mediation", "database"},
+        "sip_event": {"mediation", "database"},
         "call_minute": {"mediation"},
         "rule_minute": {"mediation"},
         "rule_hour": {"mediation"},

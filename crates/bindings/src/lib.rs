@@ -9,6 +9,7 @@ mod entry_hits;
 mod enum_server;
 mod journal;
 mod list_reader;
+mod normalise;
 mod policy;
 mod replay;
 
@@ -20,6 +21,7 @@ fn _native(module: &Bound<'_, PyModule>) -> PyResult<()> {
     enum_server::register(module)?;
     journal::register(module)?;
     list_reader::register(module)?;
+    normalise::register(module)?;
     policy::register(module)?;
     replay::register(module)?;
     Ok(())

@@ -156,13 +156,7 @@ impl EnumBatch {
     /// The batch as a complete, uncompressed Arrow IPC stream (schema, one record batch, end).
     pub fn finish(mut self) -> Result<Vec<u8>, ArrowError> {
         let schema = Arc::clone(&self.schema);
-        let batch = RecordBatch::try_new(Arc::clone(&schema), self.columns())?;
-        let mut stream = StreamWriter::try_new(
-            Vec::with_capacity(batch.get_array_memory_size() + 4096),
-            &schema,
-        )?;
-        stream.write(&batch)?;
-        stream.into_inner()
+        write_stream(&RecordBatch::try_new(schema, self.columns())?)
     }
 
     fn columns(&mut self) -> Vec<ArrayRef> {
@@ -198,18 +192,26 @@ impl EnumBatch {
     }
 }
 
+/// A complete, uncompressed Arrow IPC stream: schema, one record batch, end.
+pub(crate) fn write_stream(batch: &RecordBatch) -> Result<Vec<u8>, ArrowError> {
+    let room = Vec::with_capacity(batch.get_array_memory_size() + 4096);
+    let mut stream = StreamWriter::try_new(room, &batch.schema())?;
+    stream.write(batch)?;
+    stream.into_inner()
+}
+
 /// Text that PostgreSQL accepts: lossy UTF-8 without NUL.
-fn append_text(column: &mut StringBuilder, raw: &[u8]) {
+pub(crate) fn append_text(column: &mut StringBuilder, raw: &[u8]) {
     match std::str::from_utf8(raw) {
         Ok(text) if !raw.contains(&0) => column.append_value(text),
         _ => column.append_value(String::from_utf8_lossy(raw).replace('\0', "\u{FFFD}")),
     }
 }
 
-fn clamp_64(value: u64) -> i64 {
+pub(crate) fn clamp_64(value: u64) -> i64 {
     i64::try_from(value).unwrap_or(i64::MAX)
 }
 
-fn clamp_32(value: u32) -> i32 {
+pub(crate) fn clamp_32(value: u32) -> i32 {
     i32::try_from(value).unwrap_or(i32::MAX)
 }

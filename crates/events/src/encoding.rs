@@ -21,7 +21,7 @@
 //! is the identity.
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr};
 
-use crate::{EnumEvent, MONITORED_MAX, RAW_MAX};
+use crate::{EnumEvent, JournalEvent, MONITORED_MAX, RAW_MAX};
 
 /// First byte of an ENUM event, version 1.
 pub const FORMAT_ENUM_1: u8 = 1;
@@ -49,10 +49,8 @@ pub enum DecodeError {
     /// An address family other than 4 and 6.
     #[error("event names address family {0}, not 4 or 6")]
     Family(u8),
-    /// Longer raw text or more monitored ids than any maker writes.
-    #[error(
-        "event is beyond the limits of {RAW_MAX} octets of raw text and {MONITORED_MAX} monitored rules"
-    )]
+    /// Longer text or more monitored ids than any maker writes.
+    #[error("event is beyond the limits that its maker keeps to")]
     Limit,
 }
 
@@ -103,6 +101,16 @@ impl EnumEvent<'_> {
         for id in monitored {
             out.extend_from_slice(&id.to_le_bytes());
         }
+    }
+}
+
+impl JournalEvent for EnumEvent<'_> {
+    fn time_us(&self) -> i64 {
+        self.time_us
+    }
+
+    fn encode(&self, out: &mut Vec<u8>) {
+        Self::encode(self, out);
     }
 }
 

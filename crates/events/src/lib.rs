@@ -1,19 +1,36 @@
 #![cfg_attr(test, allow(clippy::unwrap_used, clippy::expect_used, clippy::panic))]
 //! Event types, their bytes and their Arrow schemas: the one contract between edge and mediation.
 //!
-//! Stands at the start of "facts up": the ENUM server makes an [`EnumEvent`] per query, the journal
-//! stores it as bytes ([`EnumEvent::encode`]), the uplink sends it as Arrow ([`EnumBatch`]).
+//! Stands at the start of "facts up": the ENUM server makes an [`EnumEvent`] per query, the probe a [`SipEvent`] per
+//! call; the journal stores them as bytes ([`JournalEvent::encode`]), the uplink sends them as Arrow
+//! ([`records_to_arrow`]).
 //!
 //! ```text
-//! enum server ── EnumEvent ──► encode ──► journal ──► StoredEvent::decode ──► EnumBatch ──► Arrow IPC ──► mediation
+//! enum server ── EnumEvent ─┐                         ┌► EnumBatch ─┐
+//!                           ├► encode ──► journal ──► ┤             ├► Arrow IPC ──► mediation
+//! probe ──────── SipEvent ──┘                         └► SipBatch ──┘
 //! ```
 mod arrow;
 mod encoding;
+mod records;
+mod sip;
+mod sip_arrow;
 
 use std::net::SocketAddr;
 
 pub use arrow::{EnumBatch, SCHEMA_KEY, SCHEMA_NAME, enum_schema};
 pub use encoding::{DecodeError, ENCODED_MAX, FORMAT_ENUM_1, StoredEvent};
+pub use records::{RecordsError, records_to_arrow};
+pub use sip::{CODEC_MAX, DETAILS_MAX, FORMAT_SIP_1, MediaSide, NEVER, SIP_TEXT_MAX, SipEvent};
+pub use sip_arrow::{SIP_SCHEMA_NAME, SipBatch, sip_schema};
+
+/// What the journal can store: bytes whose first octet names kind and version.
+pub trait JournalEvent {
+    /// When it happened, microseconds since 1970-01-01 UTC.
+    fn time_us(&self) -> i64;
+    /// Append its bytes to `out`, at most 65,535.
+    fn encode(&self, out: &mut Vec<u8>);
+}
 
 /// One ENUM query and what was decided: one row of dataset `ENUM`.
 ///

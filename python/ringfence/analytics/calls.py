@@ -8,21 +8,21 @@ holds.
 
 from __future__ import annotations
 
-import base64
-import binascii
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
-from typing import Any
+from typing import Any, TypeAlias
 
 import psycopg
 from psycopg.rows import dict_row
 
 from ringfence._native import parse_source
 from ringfence.analytics.buckets import QUERY_TIMEOUT_S, time_limit
+from ringfence.analytics.cursor import Cursor
+from ringfence.analytics.sip_calls import SIP_PAGE, SipCall, sip_call
 from ringfence.analytics.words import number_text
 from ringfence.errors import InvalidInputError
-from ringfence.vocabulary import Action, Dataset, Direction, NumberClass, Reason
+from ringfence.vocabulary import Action, CallResult, Dataset, Direction, NumberClass, Reason
 
 MAX_LIMIT = 10_000
 
@@ -30,34 +30,6 @@ MAX_LIMIT = 10_000
 _FIRST_PERIOD = timedelta(seconds=1)
 _GROWTH = 8
 _LONGEST_PERIOD = timedelta(days=400)
-
-
-@dataclass(frozen=True)
-class Cursor:
-    """A place between two calls: the page before ended with this one."""
-
-    time: datetime
-    stream: int
-    sequence: int
-
-    def __str__(self) -> str:
-        microseconds = (self.time - _EPOCH) // timedelta(microseconds=1)
-        return base64.urlsafe_b64encode(f"{microseconds}.{self.stream}.{self.sequence}".encode()).decode().rstrip("=")
-
-    @classmethod
-    def parse(cls, text: str) -> Cursor:
-        """The cursor that `str` wrote; InvalidInputError for anything else."""
-        try:
-            plain = base64.b64decode(text + "=" * (-len(text) % 4), altchars=b"-_", validate=True).decode("ascii")
-            microseconds, stream, sequence = (int(part) for part in plain.split("."))
-            if not (0 <= stream < 1 << 31 and 0 <= sequence < 1 << 63):
-                raise ValueError("out of range")
-            return cls(_EPOCH + timedelta(microseconds=microseconds), stream, sequence)
-        except (binascii.Error, ValueError, OverflowError):
-            raise InvalidInputError("before: is not a cursor that a page of calls gave") from None
-
-
-_EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
 
 
 @dataclass(frozen=True)
@@ -75,6 +47,9 @@ class CallFilter:
     end: datetime | None = None
     limit: int = 100
     before: Cursor | None = None
+    # Of dataset SIP, as `action` and `rule` are of dataset ENUM.
+    result: CallResult | None = None
+    call_id: str | None = None
 
 
 @dataclass(frozen=True)
@@ -139,6 +114,11 @@ class Call:
         return values
 
 
+AnyCall: TypeAlias = Call | SipCall
+
+_ONLY_ENUM = ("action", "rule")
+_ONLY_SIP = ("result", "call_id")
+
 # Names are looked up for the page's rows only.
 _PAGE = """
 SELECT page.*, device.name AS device, policy_rule.name AS rule,
@@ -168,22 +148,20 @@ def find_calls(
     *,
     now: datetime | None = None,
     timeout_s: float = QUERY_TIMEOUT_S,
-) -> list[Call]:
+) -> list[AnyCall]:
     """The newest calls that match, at most `limit`; the next page is `before` the last one's cursor.
 
     InvalidInputError for a bad filter, UnavailableError when the search times out.
     """
     conditions, values = _conditions(wanted)
-    if wanted.dataset is not Dataset.ENUM:
-        return []
     upper = min(edge for edge in (now or datetime.now(UTC), wanted.end, wanted.before and wanted.before.time) if edge)
-    calls: list[Call] = []
+    calls: list[AnyCall] = []
     with time_limit(connection, timeout_s):
         for since, until in _periods(upper, wanted.start):
             period = {"since": since, "until": until, "limit": wanted.limit - len(calls)}
             limits = ["time >= %(since)s"] if since else []
             limits += ["time < %(until)s"] if until else []
-            calls += _fetch(connection, [*conditions, *limits], values | period, _NEWEST_FIRST)
+            calls += _fetch(connection, wanted.dataset, [*conditions, *limits], values | period, _NEWEST_FIRST)
             if len(calls) >= wanted.limit:
                 break
     return calls
@@ -195,7 +173,7 @@ def follow_calls(
     position: dict[int, int] | None,
     *,
     timeout_s: float = QUERY_TIMEOUT_S,
-) -> tuple[list[Call], dict[int, int]]:
+) -> tuple[list[AnyCall], dict[int, int]]:
     """Calls that arrived since `position`, in order of arrival, and the new position; None begins now, with no calls.
 
     A position is the last sequence seen of each stream, so a call that an edge delivers late is not missed as long as
@@ -206,7 +184,7 @@ def follow_calls(
         advanced = {row[0]: row[1] for row in connection.execute(_ADVANCED, {"device": wanted.device})}
         if position is None:
             return [], advanced
-        calls: list[Call] = []
+        calls: list[AnyCall] = []
         for stream, last in advanced.items():
             seen = position.get(stream, 0)
             if last <= seen:
@@ -215,7 +193,7 @@ def follow_calls(
             span = {"stream_id": stream, "seen": seen, "last": last, "limit": wanted.limit}
             of_stream = "stream_id = %(stream_id)s AND sequence > %(seen)s AND sequence <= %(last)s"
             since = ["time >= %(start)s"] if wanted.start else []
-            fresh = _fetch(connection, [*conditions, of_stream, *since], values | span, _AS_ARRIVED)
+            fresh = _fetch(connection, wanted.dataset, [*conditions, of_stream, *since], values | span, _AS_ARRIVED)
             calls += fresh
             if len(fresh) == wanted.limit:
                 advanced[stream] = fresh[-1].sequence
@@ -246,6 +224,10 @@ def _conditions(wanted: CallFilter) -> tuple[list[str], dict[str, Any]]:
     """SQL conditions (constant text) and their values; periods of time come on top."""
     if not 1 <= wanted.limit <= MAX_LIMIT:
         raise InvalidInputError(f"limit: {wanted.limit} must be from 1 to {MAX_LIMIT}")
+    others = _ONLY_ENUM if wanted.dataset is Dataset.SIP else _ONLY_SIP
+    for field in others:
+        if getattr(wanted, field) is not None:
+            raise InvalidInputError(f"{field}: calls of dataset {wanted.dataset.word} have none")
     for field in ("start", "end"):
         moment: datetime | None = getattr(wanted, field)
         if moment is not None and moment.tzinfo is None:
@@ -265,6 +247,8 @@ def _conditions(wanted: CallFilter) -> tuple[list[str], dict[str, Any]]:
         ("device_id = (SELECT device_id FROM device WHERE name = %(device)s)", "device", wanted.device),
         ("action = %(action)s", "action", None if wanted.action is None else int(wanted.action)),
         ("rule_id = (SELECT rule_id FROM policy_rule WHERE name = %(rule)s)", "rule", wanted.rule),
+        ("result = %(result)s", "result", None if wanted.result is None else int(wanted.result)),
+        ("call_id = %(call_id)s", "call_id", wanted.call_id),
         ("time < %(end)s", "end", wanted.end),
     ):
         if value is not None:
@@ -294,10 +278,14 @@ def _side(column: str, name: str, text: str, values: dict[str, Any]) -> str:
     return f"({column} = 0 AND {column}_raw = %({name}_text)s)"
 
 
-def _fetch(connection: psycopg.Connection, conditions: list[str], values: dict[str, Any], order: str) -> list[Call]:
-    statement = _PAGE.format(conditions=" AND ".join(conditions), order=order)
+def _fetch(
+    connection: psycopg.Connection, dataset: Dataset, conditions: list[str], values: dict[str, Any], order: str
+) -> list[AnyCall]:
+    page = SIP_PAGE if dataset is Dataset.SIP else _PAGE
+    made: Callable[[dict[str, Any]], AnyCall] = sip_call if dataset is Dataset.SIP else _call
+    statement = page.format(conditions=" AND ".join(conditions), order=order)
     with connection.cursor(row_factory=dict_row) as cursor:
-        return [_call(row) for row in cursor.execute(statement.encode(), values)]
+        return [made(row) for row in cursor.execute(statement.encode(), values)]
 
 
 def _call(row: dict[str, Any]) -> Call:

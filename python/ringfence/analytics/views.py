@@ -18,7 +18,7 @@ from psycopg import sql
 from ringfence.analytics.buckets import GROUPINGS, QUERY_TIMEOUT_S, Buckets, cut_period, time_limit
 from ringfence.analytics.words import number_text, one_of
 from ringfence.errors import InvalidInputError, NotFoundError
-from ringfence.vocabulary import Action, Dataset
+from ringfence.vocabulary import Action, CallResult, Dataset
 
 __all__ = ["GROUPINGS", "MAX_LIMIT", "VIEWS", "AnalyticsQuery", "AnalyticsResult", "View", "run_query"]
 
@@ -68,16 +68,42 @@ class AnalyticsResult:
 
 @dataclass(frozen=True)
 class View:
-    """What a view is called, what its figures are counted in, and its columns."""
+    """What a view is called, what its figures are counted in, and its columns.
+
+    `columns` are those of dataset ENUM; another dataset's come from `columns_of`.
+    """
 
     id: str
     title: str
     unit: str
     columns: tuple[str, ...]
     fetch: Callable[[psycopg.Connection, AnalyticsQuery, Buckets, datetime], list[Row]]
+    has_outcomes: bool = False
+
+    def columns_of(self, dataset: Dataset) -> tuple[str, ...]:
+        """The columns for a dataset: ENUM queries come out as actions, SIP calls as results."""
+        if not self.has_outcomes:
+            return self.columns
+        return ("time", "calls", *(outcome.word for outcome in OUTCOMES[dataset]))
 
 
-_DATASETS = {Dataset.ENUM: "enum_event"}
+_DATASETS = {Dataset.ENUM: "enum_event", Dataset.SIP: "sip_event"}
+# How calls come out, in the order that people look for.
+OUTCOMES: dict[Dataset, tuple[Action, ...] | tuple[CallResult, ...]] = {
+    Dataset.ENUM: (Action.ALLOW, Action.TERMINATE, Action.REDIRECT, Action.NONE),
+    Dataset.SIP: (
+        CallResult.ANSWERED,
+        CallResult.BUSY,
+        CallResult.NO_ANSWER,
+        CallResult.CANCELLED,
+        CallResult.NOT_FOUND,
+        CallResult.REJECTED,
+        CallResult.REDIRECTED,
+        CallResult.UNAUTHORIZED,
+        CallResult.FAILED,
+        CallResult.UNFINISHED,
+    ),
+}
 
 _DEVICE = "SELECT device_id FROM device WHERE name = %s"
 
@@ -119,16 +145,17 @@ def run_query(
     with time_limit(connection, timeout_s):
         buckets = cut_period(connection, query.grouping, query.zone, query.start, query.end)
         rows = view.fetch(connection, query, buckets, now or datetime.now(UTC))
-    return AnalyticsResult(replace(query, start=buckets.start, end=buckets.end), view.columns, rows)
+    columns = view.columns_of(query.dataset)
+    return AnalyticsResult(replace(query, start=buckets.start, end=buckets.end), columns, rows)
 
 
 def _fetch_calls(connection: psycopg.Connection, query: AnalyticsQuery, buckets: Buckets, _now: datetime) -> list[Row]:
-    """(bucket start, calls, and of these allowed, terminated, redirected, without opinion)."""
+    """(bucket start, calls, and of these how many came out in each way)."""
     counts = _count(connection, query, buckets)
-    actions = (Action.ALLOW, Action.TERMINATE, Action.REDIRECT, Action.NONE)
+    outcomes = OUTCOMES[query.dataset]
     return [
-        (bound, sum(by_action.values()), *(by_action.get(action, 0) for action in actions))
-        for bound, by_action in zip(buckets.bounds, counts, strict=True)
+        (bound, sum(by_outcome.values()), *(by_outcome.get(int(outcome), 0) for outcome in outcomes))
+        for bound, by_outcome in zip(buckets.bounds, counts, strict=True)
     ]
 
 
@@ -144,22 +171,19 @@ def _fetch_average_cps(
 
 
 def _count(connection: psycopg.Connection, query: AnalyticsQuery, buckets: Buckets) -> list[dict[int, int]]:
-    """Calls by action of each bucket, in order; buckets without a call are there, empty."""
+    """Calls by outcome of each bucket, in order; buckets without a call are there, empty."""
     counts: list[dict[int, int]] = [{} for _ in buckets.bounds]
     values = {**_values(connection, query, buckets), "dataset": int(query.dataset)}
-    for bucket, action, calls in connection.execute(_COUNTS, values):
-        counts[bucket - 1][action] = calls
+    for bucket, outcome, calls in connection.execute(_COUNTS, values):
+        counts[bucket - 1][outcome] = calls
     return counts
 
 
 def _fetch_top(side: str) -> Callable[[psycopg.Connection, AnalyticsQuery, Buckets, datetime], list[Row]]:
     def fetch(connection: psycopg.Connection, query: AnalyticsQuery, buckets: Buckets, _now: datetime) -> list[Row]:
         """(bucket start, rank, number, calls); a bucket without a call has no row."""
-        table = _DATASETS.get(query.dataset)
-        if table is None:
-            return []
         statement = sql.SQL(_TOP).format(
-            table=sql.Identifier(table),
+            table=sql.Identifier(_DATASETS[query.dataset]),
             number=sql.Identifier(side),
             raw=sql.Identifier(f"{side}_raw"),
             **{"class": sql.Identifier(f"{side}_class")},
@@ -187,7 +211,9 @@ VIEWS = {
     view.id: view
     for view in (
         View("average_cps", "Average CPS", "calls per second", ("time", "calls", "cps"), _fetch_average_cps),
-        View("calls", "Calls", "calls", ("time", "calls", "allow", "terminate", "redirect", "none"), _fetch_calls),
+        View(
+            "calls", "Calls", "calls", ("time", "calls", "allow", "terminate", "redirect", "none"), _fetch_calls, True
+        ),
         View("top_source", "Top 10 Source", "calls", ("time", "rank", "source", "calls"), _fetch_top("source")),
         View(
             "top_destination",

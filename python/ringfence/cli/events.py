@@ -19,7 +19,10 @@ from ringfence.errors import UnavailableError
 
 _PAGE = 1000
 _POLL_S = 0.5
-_COLUMNS = ("time", "device", "source", "destination", "direction", "action", "rule", "target")
+_COLUMNS = {
+    "enum": ("time", "device", "source", "destination", "direction", "action", "rule", "target"),
+    "sip": ("time", "device", "source", "destination", "direction", "result", "status", "duration", "mos", "codec"),
+}
 
 Call = dict[str, Any]
 
@@ -38,6 +41,8 @@ def events(
     device: Annotated[str, typer.Option(help="Name of one device, or All.")] = "All",
     action: Annotated[str | None, typer.Option(help="allow, terminate, redirect or none.")] = None,
     rule: Annotated[str | None, typer.Option(help="Name of the rule that decided.")] = None,
+    result: Annotated[str | None, typer.Option(help="Of dataset sip: answered, busy, no_answer …")] = None,
+    call_id: Annotated[str | None, typer.Option(help="Of dataset sip: Call-ID.")] = None,
     dataset: Annotated[str, typer.Option(help="enum or sip.")] = "enum",
     limit: Annotated[int, typer.Option(min=1, help="Most calls to print; following goes on beyond.")] = 100,
     follow: Annotated[bool, typer.Option("--follow", "-f", help="Go on with new calls until stopped.")] = False,
@@ -45,7 +50,7 @@ def events(
     config: ConfigOption = None,
     data: DataOption = None,
 ) -> None:
-    """Print calls and what was decided; with --json one object a line."""
+    """Print calls and what was decided, or with --dataset sip how they went; with --json one object a line."""
     now = datetime.now(UTC)
     wanted = {
         "dataset": dataset,
@@ -55,6 +60,8 @@ def events(
         "destination": destination,
         "action": action,
         "rule": rule,
+        "result": result,
+        "call_id": call_id,
         "start": parse_moment("--since", since, now).isoformat() if since else None,
         "end": parse_moment("--until", until, now).isoformat() if until else None,
     }
@@ -64,10 +71,10 @@ def events(
         if position is not None:
             # What arrived after the position was taken comes again below.
             calls = [call for call in calls if not _is_after(call, position)]
-        _print(calls, as_json, heading=True)
+        _print(calls, dataset, as_json, heading=True)
         if position is not None:
             for fresh in _new(client, wanted, position):
-                _print(fresh, as_json, heading=False)
+                _print(fresh, dataset, as_json, heading=False)
 
 
 def _newest(client: Client, wanted: dict[str, Any], limit: int) -> list[Call]:
@@ -108,22 +115,28 @@ def _is_after(call: Call, position: str) -> bool:
     return bool(call["sequence"] > int(known.get(str(call["stream"]), 0)))
 
 
-def _print(calls: list[Call], as_json: bool, heading: bool) -> None:
+def _print(calls: list[Call], dataset: str, as_json: bool, heading: bool) -> None:
+    columns = _COLUMNS[dataset]
     if as_json:
         for call in calls:
             sys.stdout.write(json.dumps(call) + "\n")
         sys.stdout.flush()
     elif heading:
-        print_table(_COLUMNS, [_row(call) for call in calls])
+        print_table(columns, [_row(call, columns) for call in calls])
     else:
         for call in calls:
-            sys.stdout.write("  ".join(_printable(value) for value in _row(call)) + "\n")
+            sys.stdout.write("  ".join(_printable(value) for value in _row(call, columns)) + "\n")
         sys.stdout.flush()
 
 
-def _row(call: Call) -> list[Any]:
+def _row(call: Call, columns: tuple[str, ...]) -> list[Any]:
     local = datetime.fromisoformat(call["time"]).astimezone()
-    return [local.strftime("%Y-%m-%d %H:%M:%S.%f")[:-3], *(call[column] for column in _COLUMNS[1:])]
+    milliseconds = call.get("duration_ms")
+    shown = {
+        "time": local.strftime("%Y-%m-%d %H:%M:%S.%f")[:-3],
+        "duration": None if milliseconds is None else f"{milliseconds / 1000:.3f} s",
+    }
+    return [shown.get(column, call.get(column)) for column in columns]
 
 
 def _printable(value: object) -> str:

@@ -11,7 +11,7 @@ from typing import Any
 
 from nicegui import ui
 
-from ringfence.analytics.views import GROUPINGS, VIEWS, AnalyticsQuery, AnalyticsResult, run_query
+from ringfence.analytics.views import GROUPINGS, OUTCOMES, VIEWS, AnalyticsQuery, AnalyticsResult, run_query
 from ringfence.console import chart
 from ringfence.console.address import TimeRange, iso, link
 from ringfence.console.drawing import Drawing
@@ -19,6 +19,7 @@ from ringfence.console.frame import Query, Region, View, heading, load, page
 from ringfence.console.markup import Choice, Tag
 from ringfence.console.numbers import national
 from ringfence.console.time_field import TimeField
+from ringfence.console.words import RESULT_WORDS
 from ringfence.errors import InvalidInputError
 from ringfence.mediation.devices import list_devices
 from ringfence.vocabulary import Dataset
@@ -169,7 +170,7 @@ class _Page:
         with Tag("section", classes="card"):
             with Tag("div", classes="card-head"):
                 Tag("h2", f"{view.title} by {result.query.grouping}")
-                Tag("span", f"{calls:,} calls" if "cps" in result.columns or "allow" in result.columns else "",
+                Tag("span", f"{calls:,} calls" if "rank" not in result.columns else "",
                     classes="muted")  # fmt: skip
             self.drawing = Drawing(chart.draw(result))
         with Tag("section", classes="grid still"):
@@ -190,7 +191,7 @@ class _Page:
 
 def _columns(result: AnalyticsResult) -> list[dict[str, Any]]:
     widths = {"time": 130, "source": 170, "destination": 170}
-    titles = {"time": "Time", "cps": "Calls a second", "none": "No opinion"}
+    titles = {"time": "Time", "cps": "Calls a second", "none": "No opinion"} | RESULT_WORDS
     columns: list[dict[str, Any]] = []
     for name in result.columns:
         column: dict[str, Any] = {"field": name, "headerName": titles.get(name, name.capitalize())}
@@ -221,9 +222,10 @@ def _rows(result: AnalyticsResult) -> list[dict[str, Any]]:
         values: dict[str, Any] = dict(zip(result.columns, row, strict=True))
         values |= {"time": iso(row[0]), "grouping": query.grouping, "link": chart.call_link(query, row)}
         values["id"] = f"{values['time']}/{values.get('rank', 0)}"
-        for action in ("allow", "terminate", "redirect", "none"):
-            if action in values:
-                values[f"{action}_link"] = chart.call_link(query, row, action=action)
+        field = "result" if query.dataset is Dataset.SIP else "action"
+        for outcome in OUTCOMES[query.dataset]:
+            if outcome.word in values:
+                values[f"{outcome.word}_link"] = chart.call_link(query, row, **{field: outcome.word})
         for side in ("source", "destination"):
             if side in values:
                 values |= {f"{side}_national": national(values[side]), f"{side}_colour": colours.get(values[side])}
@@ -234,7 +236,7 @@ def _rows(result: AnalyticsResult) -> list[dict[str, Any]]:
 def _why_empty(asked: Question) -> str:
     who = f"device {asked.device}" if asked.device else "any device"
     if asked.dataset is Dataset.SIP:
-        return "SIP calls come from a probe; none has reported a call. Dataset ENUM shows the queries of the SBCs."
+        return f"No call that {who} saw began in this time. The Devices page shows which probe is connected."
     return (
         f"No query from {who} arrived in this time. Choose a longer one, or see on the Devices page who is connected."
     )

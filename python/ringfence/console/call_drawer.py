@@ -11,11 +11,13 @@ from typing import Any
 import psycopg
 from nicegui import ui
 
-from ringfence.analytics.calls import Call
+from ringfence.analytics.calls import AnyCall, Call
+from ringfence.analytics.sip_calls import SipCall
 from ringfence.console.address import iso, link
 from ringfence.console.frame import Region, View, load
 from ringfence.console.markup import Tag, button, moment
 from ringfence.console.numbers import national
+from ringfence.console.sip_drawer import lay_out_sip_call
 from ringfence.console.words import ACTION_WORDS, REASON_WORDS, VERDICTS, plain
 from ringfence.mediation.sites import first_site
 from ringfence.policy.explain import explain_call
@@ -36,9 +38,15 @@ class CallDrawer:
         """Slide it away."""
         self.panel.classes(remove="open")
 
-    async def show(self, call: Call) -> None:
+    async def show(self, call: AnyCall) -> None:
         """Open it with a call, then fill in the explanation."""
         self.panel.clear()
+        if isinstance(call, SipCall):
+            with self.panel:
+                lay_out_sip_call(call, self.close)
+            self.panel.classes(add="open")
+            ui.run_javascript(f"document.getElementById('{self.panel.html_id}')?.focus()")
+            return
         with self.panel:
             self._lay_out(call)
             with Tag("section"):

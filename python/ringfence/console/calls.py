@@ -13,16 +13,17 @@ import psycopg
 from nicegui import ui
 from nicegui.events import GenericEventArguments
 
-from ringfence.analytics.calls import Call, CallFilter, find_calls, follow_calls
-from ringfence.console.address import TimeRange, iso, link
+from ringfence.analytics.calls import AnyCall, CallFilter, find_calls, follow_calls
+from ringfence.console.address import TimeRange, link
 from ringfence.console.call_drawer import CallDrawer
+from ringfence.console.call_table import COLUMNS, call_key, call_row
 from ringfence.console.frame import Query, Region, View, heading, load, page
 from ringfence.console.markup import Choice, Tag, button, text_field
-from ringfence.console.numbers import national
 from ringfence.console.time_field import TimeField
+from ringfence.console.words import RESULT_WORDS
 from ringfence.errors import InvalidInputError
 from ringfence.mediation.devices import list_devices
-from ringfence.vocabulary import Action, Dataset
+from ringfence.vocabulary import Action, CallResult, Dataset
 
 PAGE_SIZE = 200
 MAX_ROWS = 2000  # kept in the browser; the oldest leave as new calls come
@@ -43,6 +44,8 @@ class Question:
     device: str | None
     action: Action | None
     rule: str | None
+    result: CallResult | None
+    call_id: str | None
     time: TimeRange
     live: bool
 
@@ -57,6 +60,8 @@ class Question:
             query.get("device") or None,
             Action(_word(Action, "action", query["action"])) if query.get("action") else None,
             query.get("rule") or None,
+            CallResult(_word(CallResult, "result", query["result"])) if query.get("result") else None,
+            query.get("call_id") or None,
             TimeRange.from_query(query, "1h"),
             query.get("live") != "0",
         )
@@ -72,6 +77,8 @@ class Question:
             "device": self.device,
             "action": self.action.word if self.action is not None else None,
             "rule": self.rule,
+            "result": self.result.word if self.result is not None else None,
+            "call_id": self.call_id,
             **self.time.as_query(),
             "live": None if self.live else "0",
         }
@@ -82,7 +89,7 @@ class Question:
         start, end = self.time.bounds(now)
         return CallFilter(
             self.dataset, self.device, self.number, self.source, self.destination, self.action, self.rule,
-            start, None if self.time.is_live else end, PAGE_SIZE,
+            start, None if self.time.is_live else end, PAGE_SIZE, result=self.result, call_id=self.call_id,
         )  # fmt: skip
 
 
@@ -103,8 +110,8 @@ class _Page:
     def __init__(self, view: View, question: Question) -> None:
         self.view = view
         self.question = question
-        self.calls: dict[str, Call] = {}  # newest last, as they came; what the browser shows
-        self.oldest: Call | None = None
+        self.calls: dict[str, AnyCall] = {}  # newest last, as they came; what the browser shows
+        self.oldest: AnyCall | None = None
         self.position: dict[int, int] | None = None
         self.table: ui.aggrid | None = None
         self.devices: dict[str, str] = {}
@@ -145,18 +152,33 @@ class _Page:
                        name="number", placeholder="+1210…", classes="wide")  # fmt: skip
             for side in ("source", "destination"):
                 self._lay_out_side(side, getattr(asked, side))
-            Choice("Action", ACTION_WORDS, asked.action.word if asked.action is not None else "",
-                   lambda value: self._ask(action=Action.from_word(value) if value else None),
-                   name="action")  # fmt: skip
+            self._lay_out_outcome()
             self.device = Choice("Device", {"": "All"} | self.devices, asked.device or "",
                                  lambda value: self._ask(device=value or None), name="device")  # fmt: skip
-            text_field("Rule", asked.rule or "", lambda value: self._ask(rule=value or None),
-                       name="rule", placeholder="Any")  # fmt: skip
+            if asked.dataset is Dataset.ENUM:
+                text_field("Rule", asked.rule or "", lambda value: self._ask(rule=value or None),
+                           name="rule", placeholder="Any")  # fmt: skip
             Choice("Dataset", {d.word: d.name for d in Dataset}, asked.dataset.word,
-                   lambda value: self._ask(dataset=Dataset.from_word(value)), name="dataset")  # fmt: skip
+                   self._ask_dataset, name="dataset")  # fmt: skip
             self.time = TimeField(asked.time, lambda time: self._ask(time=time))
             self.clearing = button("Clear", self._clear, icon="filter_alt_off", classes="quiet")
         self._show_clearing()
+
+    def _lay_out_outcome(self) -> None:
+        asked = self.question
+        if asked.dataset is Dataset.SIP:
+            Choice("Result", {"": "Any"} | RESULT_WORDS, asked.result.word if asked.result is not None else "",
+                   lambda value: self._ask(result=CallResult.from_word(value) if value else None),
+                   name="result")  # fmt: skip
+            return
+        Choice("Action", ACTION_WORDS, asked.action.word if asked.action is not None else "",
+               lambda value: self._ask(action=Action.from_word(value) if value else None),
+               name="action")  # fmt: skip
+
+    async def _ask_dataset(self, word: str) -> None:
+        # What only the other dataset's calls have is not asked of this one's.
+        await self._ask(dataset=Dataset.from_word(word), action=None, rule=None, result=None, call_id=None)
+        self._lay_out_filters()
 
     def _lay_out_side(self, side: str, number: str | None) -> None:
         if number:  # comes from a chart; shown so that it can be taken away
@@ -173,7 +195,8 @@ class _Page:
     @property
     def _filters(self) -> int:
         asked = self.question
-        kept = (asked.number, asked.source, asked.destination, asked.device, asked.rule, asked.action is not None)
+        kept = (asked.number, asked.source, asked.destination, asked.device, asked.rule, asked.call_id,
+                asked.action is not None, asked.result is not None)  # fmt: skip
         return sum(bool(one) for one in kept)
 
     async def _ask(self, **changes: Any) -> None:
@@ -238,14 +261,14 @@ class _Page:
             wanted = replace(asked.filter(datetime.now(UTC)), before=oldest.cursor)
             calls = await self.view.session.ask(find_calls, wanted)
             if asked is self.question and self.table is not None:
-                self.table.run_grid_method("applyTransaction", {"add": [_row(call) for call in calls]})
-                self.calls.update((_key(call), call) for call in calls)
+                self.table.run_grid_method("applyTransaction", {"add": [call_row(call) for call in calls]})
+                self.calls.update((call_key(call), call) for call in calls)
                 self._lay_out_foot(calls, has_more=len(calls) == PAGE_SIZE)
 
         await load(self.region, answer)
 
-    def _show(self, calls: list[Call], *, has_more: bool) -> None:
-        self.calls = {_key(call): call for call in reversed(calls)}
+    def _show(self, calls: list[AnyCall], *, has_more: bool) -> None:
+        self.calls = {call_key(call): call for call in reversed(calls)}
         self.table = None
         if not calls:
             self.oldest = None
@@ -253,12 +276,12 @@ class _Page:
             self._show_empty()
             return
         with self.region.content():
-            self._lay_out_table([_row(call) for call in calls])
+            self._lay_out_table([call_row(call) for call in calls])
         self._lay_out_foot(calls, has_more=has_more)
 
     def _show_empty(self) -> None:
         if self.question.dataset is Dataset.SIP:
-            words = "SIP calls come from a probe; none has reported a call. Dataset ENUM shows the queries of the SBCs."
+            words = "Calls that a probe saw appear here; the Devices page shows which probe is connected."
         elif self._filters:
             words = "No call of this time passes the filters. Choose a longer time, or clear a filter."
         elif self.question.time.is_live:
@@ -267,8 +290,8 @@ class _Page:
             words = "Nothing was asked between these two times. Choose a longer time."
         self.region.empty("No calls", words, "call")
 
-    def _add(self, calls: list[Call]) -> None:
-        new = {_key(call): call for call in calls if _key(call) not in self.calls}
+    def _add(self, calls: list[AnyCall]) -> None:
+        new = {call_key(call): call for call in calls if call_key(call) not in self.calls}
         if not new:
             return
         if self.table is None:
@@ -278,7 +301,7 @@ class _Page:
         leaving = list(self.calls)[: max(0, len(self.calls) - MAX_ROWS)]
         for key in leaving:
             del self.calls[key]
-        rows = [_row(call) for call in sorted(new.values(), key=lambda call: call.time, reverse=True)]
+        rows = [call_row(call) for call in sorted(new.values(), key=lambda call: call.time, reverse=True)]
         self.table.run_grid_method(
             "applyTransaction",
             {"add": [row for row in rows if row["key"] in self.calls], "addIndex": 0,
@@ -288,7 +311,7 @@ class _Page:
     def _lay_out_table(self, rows: list[dict[str, Any]]) -> None:
         self.table = ui.aggrid(
             {
-                "columnDefs": COLUMNS,
+                "columnDefs": COLUMNS[self.question.dataset],
                 "rowData": rows,
                 ":getRowId": "(params) => params.data.key",
                 ":rowHeight": "rf.narrow() ? 54 : 36",
@@ -298,7 +321,7 @@ class _Page:
             }
         ).classes("grid fill")
 
-    def _lay_out_foot(self, calls: list[Call], *, has_more: bool) -> None:
+    def _lay_out_foot(self, calls: list[AnyCall], *, has_more: bool) -> None:
         self.oldest = min(calls, key=lambda call: call.time, default=None)
         self.foot.clear()
         if has_more:
@@ -311,52 +334,12 @@ class _Page:
             await self.drawer.show(call)
 
 
-COLUMNS: list[dict[str, Any]] = [
-    {"field": "time", "headerName": "Time", ":cellRenderer": "rf.cells.time", ":minWidth": "rf.narrow() ? 86 : 116",
-     "flex": 1.1},
-    {"colId": "pair", "headerName": "Source, destination", ":cellRenderer": "rf.cells.pair", "minWidth": 140,
-     "flex": 1.6, ":hide": "!rf.narrow()"},
-    {"field": "source", "headerName": "Source", ":cellRenderer": "rf.cells.number", "minWidth": 128, "flex": 1.4,
-     ":hide": "rf.narrow()"},
-    {"field": "destination", "headerName": "Destination", ":cellRenderer": "rf.cells.number", "minWidth": 128,
-     "flex": 1.4, ":hide": "rf.narrow()"},
-    {"field": "action", "headerName": "Action", ":cellRenderer": "rf.cells.action", "minWidth": 118},
-    {"field": "rule", "headerName": "Rule", ":cellRenderer": "rf.cells.rule", "minWidth": 110, "flex": 1.2,
-     ":hide": "rf.narrow()"},
-    {"field": "direction", "headerName": "Direction", ":cellRenderer": "rf.cells.word", "minWidth": 100,
-     ":hide": "rf.narrow()"},
-    {"field": "device", "headerName": "Device", "minWidth": 100, ":hide": "rf.narrow()"},
-    {"field": "policy_version", "headerName": "Policy", "minWidth": 80, "flex": 0.6, "type": "rightAligned",
-     ":hide": "rf.narrow()"},
-]  # fmt: skip
-
-
-def _first_page(connection: psycopg.Connection, wanted: CallFilter) -> tuple[dict[int, int], list[Call]]:
+def _first_page(connection: psycopg.Connection, wanted: CallFilter) -> tuple[dict[int, int], list[AnyCall]]:
     _, position = follow_calls(connection, wanted, None)
     return position, find_calls(connection, wanted)
 
 
-def _key(call: Call) -> str:
-    return f"{call.dataset}/{call.stream}/{call.sequence}"
-
-
-def _row(call: Call) -> dict[str, Any]:
-    return {
-        "key": _key(call),
-        "time": iso(call.time),
-        "source": call.source,
-        "source_national": national(call.source),
-        "destination": call.destination,
-        "destination_national": national(call.destination),
-        "direction": call.direction,
-        "action": call.action,
-        "rule": call.rule,
-        "device": call.device,
-        "policy_version": call.policy_version or None,
-    }
-
-
-def _word(kind: type[Dataset] | type[Action], name: str, word: str) -> int:
+def _word(kind: type[Dataset] | type[Action] | type[CallResult], name: str, word: str) -> int:
     try:
         return int(kind.from_word(word))
     except KeyError:

@@ -1,7 +1,7 @@
 """Analytics rows → an ECharts drawing and the links behind its bars. Pure.
 
-Colours are those of the actions' words; axes and text take theirs from the theme (`console.css`). Names come from
-callers: they are passed as data, which ECharts escapes in tooltips and draws as SVG text.
+Colours are those of the words of actions and results; axes and text take theirs from the theme (`console.css`).
+Names come from callers: they are passed as data, which ECharts escapes in tooltips and draws as SVG text.
 """
 
 from __future__ import annotations
@@ -13,9 +13,27 @@ from zoneinfo import ZoneInfo
 
 from ringfence.analytics.views import AnalyticsQuery, AnalyticsResult
 from ringfence.console.address import iso, link
-from ringfence.console.words import ACTION_WORDS
+from ringfence.console.words import ACTION_WORDS, RESULT_WORDS
+from ringfence.vocabulary import Dataset
 
-ACTION_COLOURS = {"allow": "#2f9e6a", "terminate": "#d9534f", "redirect": "#8a6ee0", "none": "#8995a1"}
+OUTCOME_WORDS = ACTION_WORDS | RESULT_WORDS
+
+OUTCOME_COLOURS = {
+    "allow": "#2f9e6a",
+    "terminate": "#d9534f",
+    "redirect": "#8a6ee0",
+    "none": "#8995a1",
+    "answered": "#2f9e6a",
+    "busy": "#d98a3a",
+    "no_answer": "#b0a030",
+    "cancelled": "#4a9bb0",
+    "not_found": "#c45c9b",
+    "rejected": "#d9534f",
+    "redirected": "#8a6ee0",
+    "unauthorized": "#a0715a",
+    "failed": "#a33a3a",
+    "unfinished": "#8995a1",
+}
 RANK_COLOURS = (
     "#0d8a7e", "#3f7fd0", "#8a6ee0", "#c45c9b", "#d9534f", "#d98a3a", "#b0a030", "#5f9e48", "#4a9bb0", "#8995a1",
 )  # fmt: skip
@@ -60,7 +78,10 @@ def draw(result: AnalyticsResult) -> dict[str, Any]:
     if view == "average_cps":
         return _over_time(result, [("calls a second", 2, SINGLE_COLOUR, None)], decimals=2)
     if view == "calls":
-        stacks = [(word, index, ACTION_COLOURS[word], word) for index, word in enumerate(result.columns) if index >= 2]
+        words = list(enumerate(result.columns))[2:]
+        if result.query.dataset is Dataset.SIP:  # ten results; those that no call had would only fill the legend
+            words = [(index, word) for index, word in words if any(row[index] for row in result.rows)]
+        stacks = [(word, index, OUTCOME_COLOURS[word], word) for index, word in words]
         return _over_time(result, stacks, decimals=0)
     if len({row[0] for row in result.rows}) <= 1:
         return _ranking(result)
@@ -79,13 +100,14 @@ def _over_time(
     result: AnalyticsResult, stacks: Sequence[tuple[str, int, str, str | None]], *, decimals: int
 ) -> dict[str, Any]:
     series = []
-    for name, column, colour, action in stacks:
-        more = {"action": action} if action else {}
+    field = "result" if result.query.dataset is Dataset.SIP else "action"
+    for name, column, colour, outcome in stacks:
+        more = {field: outcome} if outcome else {}
         data = [
             {"value": round(row[column], 6), "link": call_link(result.query, row, **more)} if row[column] else 0
             for row in result.rows
         ]
-        series.append(_bars(ACTION_WORDS.get(name, name), colour, data, stacked=len(stacks) > 1))
+        series.append(_bars(OUTCOME_WORDS.get(name, name), colour, data, stacked=len(stacks) > 1))
     options = _axes([row[0] for row in result.rows], result.query.grouping)
     options["tooltip"]["trigger"] = "axis"
     options["tooltip"][":valueFormatter"] = (

@@ -65,7 +65,7 @@ def _stopped(connection: psycopg.Connection, now: datetime) -> list[Call]:
     found: list[Call] = []
     for action in (Action.TERMINATE, Action.REDIRECT):
         wanted = CallFilter(action=action, start=now - timedelta(hours=24), limit=STOPPED_SHOWN)
-        found += find_calls(connection, wanted, now=now)
+        found += (call for call in find_calls(connection, wanted, now=now) if isinstance(call, Call))
     return sorted(found, key=lambda call: call.time, reverse=True)[:STOPPED_SHOWN]
 
 

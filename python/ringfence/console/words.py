@@ -14,6 +14,19 @@ REASON_WORDS = {
     "unknown": "–",
 }
 
+RESULT_WORDS = {
+    "answered": "Answered",
+    "busy": "Busy",
+    "no_answer": "No answer",
+    "cancelled": "Cancelled",
+    "not_found": "Not found",
+    "rejected": "Rejected",
+    "redirected": "Redirected",
+    "unauthorized": "Unauthorized",
+    "failed": "Failed",
+    "unfinished": "Unfinished",
+}
+
 # Verdict on a rule → icon, words.
 VERDICTS = {
     "decides": ("check_circle", "decides"),

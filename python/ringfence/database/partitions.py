@@ -20,7 +20,7 @@ from psycopg import sql
 from ringfence.database.connection import SCHEMA, Database
 from ringfence.errors import InvalidInputError
 
-EVENT_TABLES = ("enum_event",)
+EVENT_TABLES = ("enum_event", "sip_event")
 # Partitions that exist before their day begins.
 DAYS_AHEAD = 3
 # What a device's clock may claim: an edge keeps events for days while cut off; a clock far off must not make a

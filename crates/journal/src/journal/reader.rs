@@ -5,7 +5,7 @@ use std::sync::atomic::Ordering::{AcqRel, Acquire, Relaxed};
 use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
-use ringfence_events::{EnumBatch, StoredEvent};
+use ringfence_events::{RecordsError, records_to_arrow};
 
 use super::guard;
 use super::incarnation;
@@ -297,21 +297,16 @@ impl Batch {
             .map(|(start, &end)| &self.bytes[start..end])
     }
 
-    /// The events as an Arrow IPC stream (docs/contracts.md 3).
+    /// The events as an Arrow IPC stream of their dataset (docs/contracts.md 3).
     pub fn to_arrow(&self) -> Result<Vec<u8>, JournalError> {
-        let mut arrow = EnumBatch::with_capacity(self.ends.len());
-        for (sequence, record) in (self.first..).zip(self.records()) {
-            let stored = StoredEvent::decode(record);
-            let stored = stored.map_err(|source| JournalError::Event {
+        records_to_arrow(self.first, self.ends.len(), self.records()).map_err(|error| match error {
+            RecordsError::Event { sequence, source } => JournalError::Event {
                 stream: self.stream,
                 sequence,
                 source,
-            })?;
-            arrow.push(sequence, &stored.event());
-        }
-        arrow
-            .finish()
-            .map_err(|error| JournalError::Arrow(error.to_string()))
+            },
+            RecordsError::Arrow(error) => JournalError::Arrow(error.to_string()),
+        })
     }
 
     fn next(&self) -> u64 {

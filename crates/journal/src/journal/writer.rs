@@ -3,7 +3,7 @@
 use std::sync::Arc;
 use std::sync::atomic::Ordering::{AcqRel, Relaxed, Release};
 
-use ringfence_events::EnumEvent;
+use ringfence_events::JournalEvent;
 
 use super::guard;
 use super::stream::Stream;
@@ -85,7 +85,7 @@ impl StreamWriter {
     }
 
     /// Add an event to the batch. It is safe from a crash of the process once [`StreamWriter::commit`] returned.
-    pub fn record(&mut self, event: &EnumEvent<'_>) {
+    pub fn record(&mut self, event: &impl JournalEvent) {
         let durable = self.stream.durable.load(Relaxed);
         if self.batch.is_empty() {
             let Lost {
@@ -98,10 +98,10 @@ impl StreamWriter {
             }
         }
         if self.batch.records() == 0 {
-            self.batch_times.0 = event.time_us;
+            self.batch_times.0 = event.time_us();
         }
-        self.batch_times.1 = event.time_us;
-        // An event is at most ENCODED_MAX octets, far below what a record may have.
+        self.batch_times.1 = event.time_us();
+        // Every kind of event is bound far below what a record may have.
         let _ = self
             .batch
             .record(self.next, durable, |out| event.encode(out));

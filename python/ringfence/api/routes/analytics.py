@@ -20,12 +20,13 @@ _DEFAULT_PERIOD = timedelta(hours=24)
 
 
 class ViewChoice(BaseModel):
-    """A view that can be asked for."""
+    """A view that can be asked for; `columns` are those of dataset ENUM."""
 
     id: str
     title: str
     unit: str
     columns: list[str]
+    columns_of: dict[str, list[str]]
 
 
 class Choices(BaseModel):
@@ -54,7 +55,16 @@ class Answer(BaseModel):
 @router.get("/views")
 def list_views(identity: Viewer) -> Choices:
     """The datasets, views and groupings there are."""
-    views = [ViewChoice(id=v.id, title=v.title, unit=v.unit, columns=list(v.columns)) for v in VIEWS.values()]
+    views = [
+        ViewChoice(
+            id=view.id,
+            title=view.title,
+            unit=view.unit,
+            columns=list(view.columns),
+            columns_of={dataset.word: list(view.columns_of(dataset)) for dataset in Dataset},
+        )
+        for view in VIEWS.values()
+    ]
     return Choices(datasets=[dataset.word for dataset in Dataset], views=views, groupings=list(GROUPINGS))
 
 

@@ -12,8 +12,10 @@ from fastapi import APIRouter, Depends, Query
 from fastapi.responses import StreamingResponse
 from pydantic import BaseModel
 
-from ringfence.analytics.calls import MAX_LIMIT, Call, CallFilter, Cursor, find_calls, follow_calls
-from ringfence.analytics.words import parse_action, parse_dataset
+from ringfence.analytics.calls import MAX_LIMIT, AnyCall, CallFilter, find_calls, follow_calls
+from ringfence.analytics.cursor import Cursor
+from ringfence.analytics.sip_calls import SipCall
+from ringfence.analytics.words import parse_action, parse_dataset, parse_result
 from ringfence.api.context import CurrentDatabase
 from ringfence.api.security import Viewer
 from ringfence.api.spreadsheet import csv_line
@@ -52,6 +54,8 @@ def _wanted(
     destination: Text = None,
     action: Annotated[str | None, Query(max_length=32)] = None,
     rule: Annotated[str | None, Query(max_length=256)] = None,
+    result: Annotated[str | None, Query(max_length=32, description="dataset sip: how the call came out")] = None,
+    call_id: Annotated[str | None, Query(max_length=256, description="dataset sip: Call-ID")] = None,
     start: datetime | None = None,
     end: datetime | None = None,
 ) -> CallFilter:
@@ -63,6 +67,8 @@ def _wanted(
         destination=destination,
         action=parse_action(action) if action is not None else None,
         rule=rule,
+        result=parse_result(result) if result is not None else None,
+        call_id=call_id,
         start=start,
         end=end,
     )
@@ -118,13 +124,17 @@ def export(
     pages = _pages(database, wanted, limit)
     # The first page is fetched before the answer begins, so that a refusal is still a refusal.
     first = next(pages, [])
-    write = _csv if format == "csv" else _ndjson
+    if format == "csv":
+        columns = _SIP_CSV_COLUMNS if wanted.dataset is Dataset.SIP else _CSV_COLUMNS
+        lines = _csv(columns, first, pages)
+    else:
+        lines = _ndjson(first, pages)
     media_type = "text/csv; charset=utf-8" if format == "csv" else "application/x-ndjson"
     name = f'attachment; filename="calls.{format}"'
-    return StreamingResponse(write(first, pages), media_type=media_type, headers={"Content-Disposition": name})
+    return StreamingResponse(lines, media_type=media_type, headers={"Content-Disposition": name})
 
 
-def _pages(database: Database, wanted: CallFilter, limit: int) -> Iterator[list[Call]]:
+def _pages(database: Database, wanted: CallFilter, limit: int) -> Iterator[list[AnyCall]]:
     """Pages of calls, each in a transaction of its own, `limit` calls in all."""
     while limit > 0:
         wanted = replace(wanted, limit=min(limit, _EXPORT_PAGE))
@@ -137,7 +147,7 @@ def _pages(database: Database, wanted: CallFilter, limit: int) -> Iterator[list[
         wanted = replace(wanted, before=calls[-1].cursor)
 
 
-def _ndjson(first: list[Call], pages: Iterator[list[Call]]) -> Iterator[str]:
+def _ndjson(first: list[AnyCall], pages: Iterator[list[AnyCall]]) -> Iterator[str]:
     yield "".join(json.dumps(call.as_json(), ensure_ascii=False) + "\n" for call in first)
     for page in pages:
         yield "".join(json.dumps(call.as_json(), ensure_ascii=False) + "\n" for call in page)
@@ -166,15 +176,51 @@ _CSV_COLUMNS = (
 )
 
 
-def _csv(first: list[Call], pages: Iterator[list[Call]]) -> Iterator[str]:
-    yield csv_line(_CSV_COLUMNS) + "".join(map(_csv_row, first))
+_SIP_CSV_COLUMNS = (
+    "time",
+    "dataset",
+    "device",
+    "source",
+    "destination",
+    "direction",
+    "result",
+    "status",
+    "released_by",
+    "pdd_ms",
+    "answer_ms",
+    "duration_ms",
+    "mos_forward",
+    "mos_backward",
+    "codec",
+    "attestation",
+    "source_class",
+    "destination_class",
+    "source_peer",
+    "destination_peer",
+    "transport",
+    "call_id",
+    "user_agent",
+    "flags",
+    "stream",
+    "sequence",
+    "reported_time",
+)
+
+
+def _csv(columns: tuple[str, ...], first: list[AnyCall], pages: Iterator[list[AnyCall]]) -> Iterator[str]:
+    yield csv_line(columns) + "".join(_csv_row(columns, call) for call in first)
     for page in pages:
-        yield "".join(map(_csv_row, page))
+        yield "".join(_csv_row(columns, call) for call in page)
 
 
-def _csv_row(call: Call) -> str:
-    values = call.as_json() | {"monitored": "; ".join(call.monitored)}
-    return csv_line(values.get(column) for column in _CSV_COLUMNS)
+def _csv_row(columns: tuple[str, ...], call: AnyCall) -> str:
+    values = call.as_json()
+    if isinstance(call, SipCall):
+        values |= {"flags": "; ".join(call.flags)}
+        values |= {f"mos_{side}": values["media"][side].get("mos") for side in ("forward", "backward")}
+    else:
+        values |= {"monitored": "; ".join(call.monitored)}
+    return csv_line(values.get(column) for column in columns)
 
 
 def _position(position: dict[int, int]) -> str:

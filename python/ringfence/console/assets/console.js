@@ -88,7 +88,10 @@
     for (const [key, value] of Object.entries(attributes)) if (value) made.setAttribute(key, value);
     return made;
   };
-  const words = { none: "No opinion", allow: "Allow", terminate: "Terminate", redirect: "Redirect", unknown: "–" };
+  const words = { none: "No opinion", allow: "Allow", terminate: "Terminate", redirect: "Redirect", unknown: "–",
+    answered: "Answered", busy: "Busy", no_answer: "No answer", cancelled: "Cancelled", not_found: "Not found",
+    rejected: "Rejected", redirected: "Redirected", unauthorized: "Unauthorized", failed: "Failed",
+    unfinished: "Unfinished" };
   const word = (value) => words[value] || String(value ?? "–").replaceAll("_", " ");
 
   // AG Grid cells. Each returns a node.

@@ -27,6 +27,8 @@ _MESSAGE_HEADER = 2
 _RECORD_BATCH_COMPRESSION = 3
 
 _ONE = pa.scalar(1, pa.int64())
+# Columns of numbers that the edge has normalised; those of dataset SIP come as raw text.
+_NUMBERS = frozenset(("source", "destination", "target"))
 
 
 @dataclass(frozen=True)
@@ -122,7 +124,7 @@ def _check_values(events: pa.RecordBatch) -> None:
         if isinstance(column, pa.ListArray) and column.flatten().null_count:
             raise InvalidInputError(f"column {field.name}: has nulls in its lists, must have none")
 
-    for name in ("source", "destination", "target"):
+    for name in _NUMBERS.intersection(events.schema.names):
         lowest = pc.min(events.column(name)).as_py()
         if lowest is not None and lowest < 0:
             raise InvalidInputError(f"column {name}: has {lowest}, must be E.164 digits or 0")

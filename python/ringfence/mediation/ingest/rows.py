@@ -12,12 +12,13 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from datetime import UTC, date, datetime
-from typing import Any, TypeAlias
+from typing import Any
 
 import pyarrow as pa
-import pyarrow.compute as pc
 
+from ringfence.mediation.ingest.calls import Column, compute, without_fillers
 from ringfence.mediation.ingest.schema import TIME, EventSchema
+from ringfence.vocabulary import Dataset
 
 # What PostgreSQL and Python can both hold; a device that reports a time beyond is taken to mean the limit.
 _EARLIEST = pa.scalar(datetime(1, 1, 1, tzinfo=UTC), TIME)
@@ -32,33 +33,34 @@ _EMPTY = pa.scalar("")
 _NO_TEXT = pa.scalar(None, pa.utf8())
 _NO_TIME = pa.scalar(None, TIME)
 
-Column: TypeAlias = "pa.Array[Any]"
-
-# pyarrow's stubs know fewer argument types than its functions take.
-compute: Any = pc
-
 
 @dataclass(frozen=True)
 class MinuteCounts:
-    """Calls per minute and action: three columns of one length, ordered by minute, then action."""
+    """Calls per minute and outcome: three columns of one length, ordered by minute, then outcome.
+
+    The outcome is the action of an ENUM query, the result of a SIP call.
+    """
 
     minutes: list[datetime]
-    actions: list[int]
+    outcomes: list[int]
     calls: list[int]
 
 
 def stored_rows(
     events: pa.RecordBatch, schema: EventSchema, device_id: int, now: datetime, believed: tuple[datetime, datetime]
 ) -> pa.RecordBatch:
-    """The table's columns for a device's events, all but `stream_id`.
+    """The table's columns for a device's events, all but `stream_id`; calls of dataset SIP have their numbers already.
 
     `now` is the time of receipt, `believed` the first and last time that is taken from the device.
     """
-    columns = {name: events.column(name) for name in schema.arrow.names}
+    columns = {name: events.column(name) for name in events.schema.names}
     columns["time"], columns["reported_time"] = _file_under(columns["time"], now, believed)
     for side in ("source", "destination"):
         columns[f"{side}_raw"] = _raw_beyond_number(columns[f"{side}_raw"], columns[side])
-    columns["monitored"] = _null_if_empty(columns["monitored"])
+    if schema.dataset is Dataset.ENUM:
+        columns["monitored"] = _null_if_empty(columns["monitored"])
+    else:
+        columns |= without_fillers(columns)
     columns["device_id"] = pa.repeat(pa.scalar(device_id, pa.int16()), events.num_rows)
     return pa.RecordBatch.from_pydict(columns)
 
@@ -74,19 +76,19 @@ def days_of(rows: pa.RecordBatch) -> list[date]:
     return sorted(day for day in days.to_pylist() if day is not None)
 
 
-def count_minutes(rows: pa.RecordBatch) -> MinuteCounts:
-    """Calls per UTC minute and action."""
+def count_minutes(rows: pa.RecordBatch, outcome: str) -> MinuteCounts:
+    """Calls per UTC minute and value of the column `outcome`."""
     time = rows.column("time").cast(pa.int64())
     # Times are after 1970 here (`_file_under`), so division rounds down.
     minute = compute.multiply(compute.divide(time, _MINUTE_US), _MINUTE_US).cast(TIME)
     counted = (
-        pa.table({"minute": minute, "action": rows.column("action")})
-        .group_by(["minute", "action"])
+        pa.table({"minute": minute, "outcome": rows.column(outcome)})
+        .group_by(["minute", "outcome"])
         .aggregate([([], "count_all")])
-        .sort_by([("minute", "ascending"), ("action", "ascending")])
+        .sort_by([("minute", "ascending"), ("outcome", "ascending")])
     )
     columns: dict[str, list[Any]] = counted.to_pydict()
-    return MinuteCounts(columns["minute"], columns["action"], columns["count_all"])
+    return MinuteCounts(columns["minute"], columns["outcome"], columns["count_all"])
 
 
 def arrow_stream(rows: pa.RecordBatch) -> bytes:

@@ -44,18 +44,69 @@ _ENUM_1_COLUMNS: list[tuple[str, pa.DataType]] = [
 ]
 _ENUM_1 = pa.schema(_ENUM_1_COLUMNS)
 
+_SIP_1_INTS = (
+    "source_port",
+    "destination_port",
+    "flags",
+    "probe_lost",
+    "pdd_ms",
+    "answer_ms",
+    "duration_ms",
+    "total_ms",
+    "forward_packets",
+    "forward_lost",
+    "forward_jitter_us",
+    "backward_packets",
+    "backward_lost",
+    "backward_jitter_us",
+)
+_SIP_1_WORDS = (
+    "transport",
+    "side",
+    "result",
+    "status",
+    "cause_q850",
+    "released_by",
+    "attestation",
+    "forward_mos_100",
+    "backward_mos_100",
+)
+_SIP_1_TEXTS = (
+    "source_address",
+    "destination_address",
+    "call_id",
+    "source_raw",
+    "destination_raw",
+    "codec",
+    "user_agent",
+    "details",
+)
+_SIP_1_COLUMNS: list[tuple[str, pa.DataType]] = [
+    ("sequence", pa.int64()),
+    ("time", TIME),
+    ("correlation", pa.int64()),
+    *((name, pa.int32()) for name in _SIP_1_INTS),
+    *((name, pa.int16()) for name in _SIP_1_WORDS),
+    *((name, pa.utf8()) for name in _SIP_1_TEXTS),
+]
+_SIP_1 = pa.schema(_SIP_1_COLUMNS)
+
 
 @dataclass(frozen=True)
 class EventSchema:
-    """A dataset's Arrow schema and the table that its rows go to."""
+    """A dataset's Arrow schema, the table that its rows go to, and the column that the minute counts are split by."""
 
     dataset: Dataset
     name: str
     table: str
+    outcome: str
     arrow: pa.Schema
 
 
-_SCHEMAS = {Dataset.ENUM: EventSchema(Dataset.ENUM, "enum.1", "enum_event", _ENUM_1)}
+_SCHEMAS = {
+    Dataset.ENUM: EventSchema(Dataset.ENUM, "enum.1", "enum_event", "action", _ENUM_1),
+    Dataset.SIP: EventSchema(Dataset.SIP, "sip.1", "sip_event", "result", _SIP_1),
+}
 
 
 def event_schema(dataset: str) -> EventSchema:

@@ -22,8 +22,10 @@ wait short and free of deadlocks.
 from __future__ import annotations
 
 from collections.abc import Mapping
+from dataclasses import replace
 from datetime import UTC, date, datetime, time
 from threading import Lock
+from time import monotonic
 from typing import TYPE_CHECKING, Any, TypeAlias
 
 import psycopg
@@ -36,11 +38,16 @@ from ringfence.database.partitions import bounds, ensure_between
 from ringfence.errors import ConflictError, InvalidInputError, UnavailableError
 from ringfence.mediation.ingest.batch import Batch, decode_batch
 from ringfence.mediation.ingest.hits import add_hits, count_hits
+from ringfence.mediation.ingest.calls import with_numbers
 from ringfence.mediation.ingest.rows import arrow_stream, count_minutes, days_of, of_stream, stored_rows
 from ringfence.mediation.ingest.schema import EventSchema, event_schema
+from ringfence.mediation.sites import site_of_device
+from ringfence.numbering.dial_plan import Site
+from ringfence.numbering.normalise import normaliser_of
 from ringfence.vocabulary import Dataset
 
 if TYPE_CHECKING:
+    from ringfence._native import Normaliser
     from ringfence.database.connection import Database
 
 log = structlog.get_logger()
@@ -48,6 +55,8 @@ log = structlog.get_logger()
 # An upload that waits this long for a lock, or whose mediation hangs inside the transaction, gives up.
 LOCK_TIMEOUT_MS = 10_000
 IDLE_TIMEOUT_MS = 30_000
+# How long a device's site is taken to be what it was.
+SITE_FOR_S = 5.0
 
 Connection: TypeAlias = psycopg.Connection[tuple[Any, ...]]
 
@@ -71,9 +80,10 @@ ON CONFLICT DO NOTHING
 
 _ADD_COUNTS = """
 INSERT INTO call_minute (device_id, dataset, minute, action, calls)
-SELECT %(device_id)s, %(dataset)s, minute, action, calls
-FROM unnest(%(minutes)s::timestamptz[], %(actions)s::smallint[], %(calls)s::bigint[]) AS counted (minute, action, calls)
-ORDER BY minute, action
+SELECT %(device_id)s, %(dataset)s, minute, outcome, calls
+FROM unnest(%(minutes)s::timestamptz[], %(outcomes)s::smallint[], %(calls)s::bigint[])
+  AS counted (minute, outcome, calls)
+ORDER BY minute, outcome
 ON CONFLICT (device_id, dataset, minute, action) DO UPDATE SET calls = call_minute.calls + excluded.calls
 """
 
@@ -86,6 +96,7 @@ class Ingest:
     def __init__(self, database: Database) -> None:
         self._database = database
         self._partitions: set[tuple[str, date]] = set()
+        self._sites: dict[int, tuple[float, Site]] = {}
         self._lock = Lock()
 
     def accept(
@@ -109,6 +120,8 @@ class Ingest:
         if not (0 <= journal_id <= _MAX_JOURNAL_ID and 0 <= stream <= _MAX_STREAM):
             raise InvalidInputError(f"journal_id must be at most {_MAX_JOURNAL_ID}, stream at most {_MAX_STREAM}")
         batch = decode_batch(body, schema)
+        if schema.dataset is Dataset.SIP:
+            batch = replace(batch, events=with_numbers(batch.events, self._normaliser(device_id)))
         upload = _Upload(schema, device_id, journal_id, stream, batch, now or datetime.now(UTC), first_kept)
         try:
             return self._store(upload)
@@ -120,6 +133,18 @@ class Ingest:
         except (psycopg.OperationalError, psycopg.errors.IdleInTransactionSessionTimeout) as error:
             # Waited too long for a lock, disk full …: what `Database` does not count as "away".
             raise UnavailableError(f"database: {str(error).splitlines()[0]}") from error
+
+    def _normaliser(self, device_id: int) -> Normaliser:
+        """The dial plan of the device's site; a changed one is seen after SITE_FOR_S."""
+        with self._lock:
+            known = self._sites.get(device_id)
+        if known is None or known[0] < monotonic():
+            with self._database.connection() as connection:
+                site = site_of_device(connection, device_id)
+            known = monotonic() + SITE_FOR_S, site
+            with self._lock:
+                self._sites[device_id] = known
+        return normaliser_of(known[1])
 
     def _store(self, upload: _Upload) -> int:
         self._ensure_partitions(upload)
@@ -184,7 +209,8 @@ class _Upload:
         self._copy(connection, fresh)
         with connection.pipeline():
             self._add_counts(connection, fresh)
-            add_hits(connection, self.device_id, count_hits(fresh))
+            if self.schema.dataset is Dataset.ENUM:
+                add_hits(connection, self.device_id, count_hits(fresh))
             connection.execute(_ADVANCE, {"last": self.last, "lost": hole, "stream_id": stream_id})
         return self.last
 
@@ -208,12 +234,12 @@ class _Upload:
             copy.write(arrow_to_copy(arrow_stream(rows)))
 
     def _add_counts(self, connection: Connection, rows: pa.RecordBatch) -> None:
-        counts = count_minutes(rows)
+        counts = count_minutes(rows, self.schema.outcome)
         values: Mapping[str, object] = {
             "device_id": self.device_id,
             "dataset": int(Dataset(self.schema.dataset)),
             "minutes": counts.minutes,
-            "actions": counts.actions,
+            "outcomes": counts.outcomes,
             "calls": counts.calls,
         }
         connection.execute(_ADD_COUNTS, values)
