@@ -11,6 +11,7 @@
 pub mod decode;
 pub mod dialogs;
 pub mod engine;
+pub mod event;
 pub mod reassembly;
 pub mod record;
 pub mod source;
