@@ -1,6 +1,6 @@
 """The data plane and its pure parts, in Rust. All methods release the GIL while they work."""
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 
 class PolicyError(ValueError):
     """A policy document that does not compile; the message names the field."""
@@ -179,3 +179,15 @@ class Normaliser:
         `source_class`, `destination_class`, `direction` (int16). ValueError."""
     def call(self, source: str, destination: str, side: int) -> tuple[int, int, int, int, int]:
         """(source, class, destination, class, direction) of one call."""
+
+class CaptureReader:
+    """A capture file (pcap, pcapng; plain, gzip, zstd) from its first packet to its last. Docs/contracts.md 7."""
+
+    def __init__(self, path: str, options: str = "{}") -> None:
+        """`path` `-` is standard input; `options` JSON. ValueError: an option makes no sense."""
+    def run(self, calls: Callable[[list[str]], object]) -> str:
+        """Read it all, once; `calls` gets JSON texts, one for each call. JSON of the outcome. OSError, ValueError."""
+    def progress(self) -> tuple[int, int]:
+        """(octets of the file, frames) read until now; from any thread."""
+    def cancel(self) -> None:
+        """End soon: what was found until then is given."""

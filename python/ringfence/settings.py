@@ -99,6 +99,52 @@ class EnumSettings(_Section):
         return value
 
 
+class EvidenceSettings(_Section):
+    """SIP messages of calls, kept on the probe for the ladder; authentication headers are masked."""
+
+    enabled: bool = Field(True, description="false: no message is kept anywhere")
+    max_bytes: int = Field(1 << 30, ge=1 << 20, description="bound on the probe's disk; the oldest go first")
+    keep_hours: float = Field(24.0, ge=0, description="how long messages are kept")
+    call_bytes: int = Field(64 << 10, ge=1 << 10, le=4 << 20, description="most octets kept of one call")
+
+
+class ProbeSettings(_Section):
+    """The passive probe: it reads what a tap or an SBC's HEP shows it, and sends nothing."""
+
+    interfaces: tuple[str, ...] = Field((), description="interfaces to read; bonds by the bond's name")
+    hep_listen: tuple[str, ...] = Field((), description="udp:ADDRESS:PORT or tcp:ADDRESS:PORT that take HEP v2 and v3")
+    hep_key: str | None = Field(None, description="authentication key that HEP senders must give")
+    filter: str | None = Field(None, description="BPF expression that the kernel filters by; default: all packets")
+    promiscuous: bool = Field(True, description="take packets for other machines, as a tap delivers them")
+    ring_bytes: int = Field(64 << 20, ge=1 << 20, le=4 << 30, description="capture ring of each thread")
+    workers: int = Field(1, ge=1, le=64, description="threads of each interface; calls are spread over them")
+    max_calls: int = Field(200_000, ge=100, le=10_000_000, description="most calls in progress that are kept in mind")
+    trunk_networks: tuple[str, ...] = Field(
+        (), description="addresses and networks of the trunk side: calls from there are inbound, to there outbound"
+    )
+    evidence: EvidenceSettings = EvidenceSettings()
+    journal: JournalSettings = JournalSettings()
+
+    @field_validator("trunk_networks")
+    @classmethod
+    def _networks(cls, value: tuple[str, ...]) -> tuple[str, ...]:
+        for text in value:
+            ip_network(text)
+        return value
+
+
+class HepOutSettings(_Section):
+    """Copies of ENUM decisions and call records for Homer and other HEP collectors; calls never wait for it."""
+
+    to: str | None = Field(
+        None, description="udp:HOST:PORT or tcp:HOST:PORT of the collector; without: nothing is sent"
+    )
+    capture_id: int = Field(2001, ge=0, le=2**32 - 1, description="capture id that the collector knows this edge by")
+    key: str | None = Field(None, max_length=256, description="authentication key; it travels in clear text")
+    node: str | None = Field(None, max_length=64, description="node name; default: the host's name")
+    max_lag: int = Field(100_000, ge=1, description="events behind which older ones are left out, and counted")
+
+
 class EdgeSettings(_Section):
     """How an edge (ENUM server, probe) reaches its mediation."""
 
@@ -110,6 +156,7 @@ class EdgeSettings(_Section):
     upload_events: int = Field(20_000, ge=1, le=200_000, description="most events in one upload")
     metrics_host: str = Field("127.0.0.1", description="address of the edge's /metrics and /healthz")
     metrics_port: Port = Field(0, description="0 picks a free port")
+    hep_out: HepOutSettings = HepOutSettings()
 
 
 class SiteSettings(_Section):
@@ -136,6 +183,7 @@ class Settings(_Section):
     database: DatabaseSettings = DatabaseSettings()
     api: ApiSettings = ApiSettings()
     enum: EnumSettings = EnumSettings()
+    probe: ProbeSettings = ProbeSettings()
     edge: EdgeSettings = EdgeSettings()
     site: SiteSettings = SiteSettings()
     log: LogSettings = LogSettings()

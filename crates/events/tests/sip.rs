@@ -9,7 +9,7 @@ use proptest::collection::vec;
 use proptest::prelude::*;
 use ringfence_events::{
     CODEC_MAX, DETAILS_MAX, DecodeError, JournalEvent as _, MediaSide, NEVER, RecordsError,
-    SIP_SCHEMA_NAME, SIP_TEXT_MAX, SCHEMA_KEY, SipEvent, records_to_arrow,
+    SCHEMA_KEY, SIP_SCHEMA_NAME, SIP_TEXT_MAX, SipEvent, records_to_arrow,
 };
 
 fn call<'a>() -> SipEvent<'a> {
@@ -68,7 +68,11 @@ fn version_1_has_these_bytes() {
     let bytes = encoded(&call());
     let hex: String = bytes.iter().map(|octet| format!("{octet:02x}")).collect();
     assert!(hex.starts_with(expected), "{hex}");
-    assert!(bytes.ends_with(br#"a84b4c76e66710@pc33.example+1210555012319005550100SBC/1.0{"hops":2}PCMU"#));
+    assert!(
+        bytes.ends_with(
+            br#"a84b4c76e66710@pc33.example+1210555012319005550100SBC/1.0{"hops":2}PCMU"#
+        )
+    );
 }
 
 #[test]
@@ -130,7 +134,10 @@ fn calls_become_an_arrow_stream_of_their_own_schema() {
     );
     let time = column("time").as_primitive::<TimestampMicrosecondType>();
     assert_eq!(time.value(0), call().time_us);
-    assert_eq!(column("correlation").as_primitive::<Int64Type>().value(0), -1);
+    assert_eq!(
+        column("correlation").as_primitive::<Int64Type>().value(0),
+        -1
+    );
     assert_eq!(
         column("pdd_ms").as_primitive::<Int32Type>().values(),
         &[120, -1]
@@ -140,7 +147,9 @@ fn calls_become_an_arrow_stream_of_their_own_schema() {
         i32::MAX
     );
     assert_eq!(
-        column("forward_mos_100").as_primitive::<Int16Type>().value(0),
+        column("forward_mos_100")
+            .as_primitive::<Int16Type>()
+            .value(0),
         437
     );
     assert_eq!(
@@ -159,7 +168,10 @@ fn a_stream_carries_one_kind_of_event() {
     let mixed = records_to_arrow(7, 2, records.iter().map(Vec::as_slice));
     assert!(matches!(
         mixed,
-        Err(RecordsError::Event { sequence: 8, source: DecodeError::Format(1) })
+        Err(RecordsError::Event {
+            sequence: 8,
+            source: DecodeError::Format(1)
+        })
     ));
 }
 

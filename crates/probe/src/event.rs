@@ -9,8 +9,8 @@ use ringfence_events::{DETAILS_MAX, MediaSide, NEVER, SipEvent};
 use serde::Serialize;
 
 use crate::record::{
-    Attestation, CallFlags, CallRecord, CallTimes, CodecName, CorrelatedBy, DestinationOrigin, MediaSummary,
-    SourceOrigin, Text,
+    Attestation, CallFlags, CallRecord, CallTimes, CodecName, CorrelatedBy, DestinationOrigin,
+    MediaSummary, SourceOrigin, Text,
 };
 
 /// Flags of an event beside those of [`CallFlags`], which stay below 1 << 24.
@@ -26,7 +26,9 @@ impl TrunkNetworks {
     /// `192.0.2.0/24`, `2001:db8::/32` or single addresses; the error names the one that is none.
     pub fn parse<'a>(texts: impl IntoIterator<Item = &'a str>) -> Result<Self, String> {
         let networks = texts.into_iter().map(|text| {
-            network(text).ok_or_else(|| format!("{text:?} is not an address or network such as 192.0.2.0/24"))
+            network(text).ok_or_else(|| {
+                format!("{text:?} is not an address or network such as 192.0.2.0/24")
+            })
         });
         networks.collect::<Result<_, _>>().map(Self)
     }
@@ -39,9 +41,12 @@ impl TrunkNetworks {
     fn has(&self, address: IpAddr) -> bool {
         self.0.iter().any(|&(network, length)| {
             match (network.to_canonical(), address.to_canonical()) {
-                (IpAddr::V4(network), IpAddr::V4(address)) => {
-                    same_prefix(network.to_bits().into(), address.to_bits().into(), 32, length)
-                }
+                (IpAddr::V4(network), IpAddr::V4(address)) => same_prefix(
+                    network.to_bits().into(),
+                    address.to_bits().into(),
+                    32,
+                    length,
+                ),
                 (IpAddr::V6(network), IpAddr::V6(address)) => {
                     same_prefix(network.to_bits(), address.to_bits(), 128, length)
                 }
@@ -119,7 +124,7 @@ fn duration_us(times: &CallTimes) -> Option<i64> {
 }
 
 /// The number that counts; without one, that the caller hides.
-fn source<'a>(record: &CallRecord<'a>) -> &'a [u8] {
+pub(crate) fn source<'a>(record: &CallRecord<'a>) -> &'a [u8] {
     let source = record.parties.source.0;
     if source.is_empty() && record.parties.anonymous {
         b"anonymous"

@@ -12,6 +12,8 @@ pub mod decode;
 pub mod dialogs;
 pub mod engine;
 pub mod event;
+pub mod ladder;
+pub mod line;
 pub mod reassembly;
 pub mod record;
 pub mod source;

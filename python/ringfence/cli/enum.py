@@ -9,6 +9,7 @@ import asyncio
 import json
 import os
 import signal
+from ipaddress import ip_address
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
@@ -19,11 +20,14 @@ from ringfence.cli.options import ConfigOption, DataOption, settings_from
 from ringfence.edge.agent import Agent
 from ringfence.edge.dynamic_entries import EntriesFollower, EntrySet, stored_entries
 from ringfence.edge.enrolment import read_credential
+from ringfence.edge.hep import Endpoint
+from ringfence.edge.hep_out import HepOut
 from ringfence.edge.policy_reset import PolicyReset
 from ringfence.edge.policy_store import PolicyStore, StoredPolicy
 from ringfence.errors import ConfigurationError, UnavailableError
 from ringfence.log import configure_logging
 from ringfence.settings import Settings
+from ringfence.vocabulary import Dataset
 
 if TYPE_CHECKING:
     from ringfence._native import EnumServer
@@ -95,6 +99,10 @@ def serve(settings: Settings) -> None:
             fail_mode=settings.enum.fail_mode,
         )
         agent.add_part("policy_reset", reset.run)
+        if settings.edge.hep_out.to is not None:
+            hep_out = HepOut(server.journal(), settings.edge.hep_out, Dataset.ENUM, lambda: _endpoint(server))
+            agent.hep_out = hep_out
+            agent.add_part("hep_out", hep_out.run)
         asyncio.run(_run(agent, server, address_file))
     finally:
         server.stop()
@@ -154,6 +162,12 @@ def server_configuration(settings: Settings) -> dict[str, Any]:
             "stage_bytes": journal.stage_bytes,
         },
     }
+
+
+def _endpoint(server: EnumServer) -> Endpoint:
+    """Where queries are sent, as the copies for a HEP collector say it."""
+    host, _, port = server.addresses[0].rpartition(":")
+    return ip_address(host.strip("[]")), int(port)
 
 
 async def _run(agent: Agent, server: EnumServer, address_file: Path) -> None:

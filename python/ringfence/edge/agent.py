@@ -11,13 +11,15 @@ from collections.abc import Awaitable, Callable, Coroutine
 from typing import Any
 
 import structlog
+from prometheus_client.registry import Collector
 
 from ringfence.edge.backoff import Backoff
-from ringfence.edge.data_plane import DataPlane, EventJournal
+from ringfence.edge.data_plane import DataPlane, DecidingPlane, EventJournal
 from ringfence.edge.dynamic_entries import EntriesFollower
 from ringfence.edge.failures import Failures
 from ringfence.edge.health import what_is_wrong
 from ringfence.edge.heartbeat import Heartbeat
+from ringfence.edge.hep_out import HepOut
 from ringfence.edge.mediation_client import MediationClient
 from ringfence.edge.metrics import EdgeMetrics, MetricsServer
 from ringfence.edge.policy_follower import PolicyFollower
@@ -30,54 +32,61 @@ _NOTICES_S = 1.0
 log = structlog.get_logger()
 
 
-class Agent:
-    """One edge's agent. Without mediation or credential it serves metrics and runs the further `parts` only."""
+Part = Callable[[MediationClient], Coroutine[Any, Any, None]]
+
+
+class EdgeAgent:
+    """What every edge has beside its data plane: uplink, heartbeat, /metrics and /healthz, notices.
+
+    Without mediation or credential it serves metrics and runs the further `parts` only.
+    """
+
+    kind = ""
 
     def __init__(
         self,
         server: DataPlane,
         journal: EventJournal,
-        store: PolicyStore,
-        running: StoredPolicy | None,
         settings: EdgeSettings,
         credential: str | None,
-        *,
-        apex: str,
-        kind: str = "enum",
-        entries: EntriesFollower | None = None,
+        policy: Callable[[], tuple[int, str]],
     ) -> None:
-        """`running`: the policy that the data plane was started with; `apex`: a zone that it answers."""
+        """`policy` tells the version and hash that are in force."""
         self._server = server
         self._journal = journal
-        self._entries = entries
         self._settings = settings
         self._credential = credential
         self._parts: dict[str, Callable[[], Awaitable[None]]] = {}
-        self._apex = apex
-        failures = Failures()
-        if entries is not None:
-            entries.failures = failures
+        self.failures = Failures()
+        self.hep_out: HepOut | None = None
         self.uplink = Uplink(
             journal,
-            kind=kind,
+            kind=self.kind,
             upload_events=settings.upload_events,
             upload_ms=settings.upload_ms,
-            failures=failures,
+            failures=self.failures,
         )
-        self.follower = PolicyFollower(
-            server, store, running=running, installed=lambda: self.heartbeat.send_soon(), failures=failures
-        )
-        self.heartbeat = Heartbeat(server, journal, self.follower, settings.heartbeat_s, failures)
+        self.heartbeat = Heartbeat(server, journal, policy, settings.heartbeat_s, self.failures)
 
     def add_part(self, name: str, part: Callable[[], Awaitable[None]]) -> None:
         """Run something more, with or without a mediation; before `run`."""
         self._parts[name] = part
 
+    def collector(self) -> Collector:
+        """What /metrics shows."""
+        raise NotImplementedError
+
+    def what_is_wrong(self) -> str | None:
+        """What /healthz says; None when nothing is wrong."""
+        raise NotImplementedError
+
+    def beside_mediation(self) -> list[tuple[str, Part]]:
+        """What runs while there is a mediation to speak to."""
+        return [("uplink", self.uplink.run), ("heartbeat", self.heartbeat.run)]
+
     async def run(self, ready: Callable[[str], None] = lambda _: None) -> None:
         """Run until cancelled; `ready` is told the address of /metrics."""
-        metrics = MetricsServer(
-            EdgeMetrics(self._server, self._journal, self.follower, self.uplink, self.heartbeat), self._wrong
-        )
+        metrics = MetricsServer(self.collector(), self.what_is_wrong)
         try:
             ready(await metrics.start(self._settings.metrics_host, self._settings.metrics_port))
             async with asyncio.TaskGroup() as tasks:
@@ -93,13 +102,7 @@ class Agent:
 
     async def _beside_mediation(self, credential: str) -> None:
         # Each part its own connections: a long upload never delays a policy or a heartbeat.
-        parts: list[tuple[str, Callable[[MediationClient], Coroutine[Any, Any, None]]]] = [
-            ("policy", self.follower.run),
-            ("uplink", self.uplink.run),
-            ("heartbeat", self.heartbeat.run),
-        ]
-        if self._entries is not None:
-            parts.append(("entries", self._entries.run))
+        parts = self.beside_mediation()
         clients = {name: MediationClient(self._settings.mediation, credential) for name, _ in parts}
         try:
             async with asyncio.TaskGroup() as tasks:
@@ -115,11 +118,54 @@ class Agent:
             for notice in self._journal.take_notices():
                 log.warning("journal.notice", notice=notice)
             for fields in json.loads(self._server.notices()):
-                log.warning(f"enum.{fields.pop('notice')}", **fields)
+                log.warning(f"{self.kind}.{fields.pop('notice')}", **fields)
             await asyncio.sleep(_NOTICES_S)
 
-    def _wrong(self) -> str | None:
+
+class Agent(EdgeAgent):
+    """The agent of an ENUM server: it also follows the policy and its dynamic entries."""
+
+    def __init__(
+        self,
+        server: DecidingPlane,
+        journal: EventJournal,
+        store: PolicyStore,
+        running: StoredPolicy | None,
+        settings: EdgeSettings,
+        credential: str | None,
+        *,
+        apex: str,
+        kind: str = "enum",
+        entries: EntriesFollower | None = None,
+    ) -> None:
+        """`running`: the policy that the data plane was started with; `apex`: a zone that it answers."""
+        self.kind = kind
+        super().__init__(server, journal, settings, credential, self._policy)
+        self._deciding = server
+        self._entries = entries
+        self._apex = apex
+        if entries is not None:
+            entries.failures = self.failures
+        self.follower = PolicyFollower(
+            server, store, running=running, installed=lambda: self.heartbeat.send_soon(), failures=self.failures
+        )
+
+    def collector(self) -> Collector:
+        """What /metrics shows."""
+        return EdgeMetrics(self._deciding, self._journal, self.follower, self.uplink, self.heartbeat, self.hep_out)
+
+    def what_is_wrong(self) -> str | None:
+        """Which address does not answer, and how."""
         return what_is_wrong(self._server.addresses, self._apex)
+
+    def beside_mediation(self) -> list[tuple[str, Part]]:
+        """The policy first."""
+        entries: list[tuple[str, Part]] = [("entries", self._entries.run)] if self._entries is not None else []
+        return [("policy", self.follower.run), *super().beside_mediation(), *entries]
+
+    def _policy(self) -> tuple[int, str]:
+        version = self._deciding.policy_version
+        return version, self.follower.running_hash if version else ""
 
 
 async def keep_running(name: str, part: Callable[[], Awaitable[None]]) -> None:

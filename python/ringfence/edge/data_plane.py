@@ -1,4 +1,4 @@
-"""What the agent needs of a data plane: `ringfence._native.EnumServer` and `Journal` have these shapes."""
+"""What the agent needs of a data plane: `ringfence._native.EnumServer`, `Probe` and `Journal` have these shapes."""
 
 from __future__ import annotations
 
@@ -37,10 +37,14 @@ class EntriesHolder(Protocol):
     def install_entries(self, document: bytes) -> None: ...
 
 
-class DataPlane(PolicyHolder, Protocol):
-    """A running data plane."""
+class DataPlane(Protocol):
+    """A running data plane: ENUM server or probe."""
 
     @property
     def addresses(self) -> list[str]: ...
     def counters(self) -> str: ...
     def notices(self) -> str: ...
+
+
+class DecidingPlane(DataPlane, PolicyHolder, Protocol):
+    """A running ENUM server."""

@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import json
 import time
+from collections.abc import Callable
 from contextlib import suppress
 from typing import Any
 
@@ -13,27 +14,26 @@ import structlog
 from ringfence.edge.data_plane import DataPlane, EventJournal
 from ringfence.edge.failures import Failures
 from ringfence.edge.mediation_client import MediationClient
-from ringfence.edge.policy_follower import PolicyFollower
 from ringfence.errors import RingfenceError
 
 log = structlog.get_logger()
 
 
 class Heartbeat:
-    """Sends reports; a failed one is simply followed by the next."""
+    """Sends reports; a failed one is simply followed by the next. `policy` tells the version and hash in force."""
 
     def __init__(
         self,
         server: DataPlane,
         journal: EventJournal,
-        follower: PolicyFollower,
+        policy: Callable[[], tuple[int, str]],
         interval_s: float,
         failures: Failures | None = None,
     ) -> None:
         self._server = server
         self._failures = failures or Failures()
         self._journal = journal
-        self._follower = follower
+        self._policy = policy
         self._interval_s = interval_s
         # Mediation's clock minus ours at the last heartbeat, microseconds; half of the round trip is its error.
         self.clock_offset_us: int | None = None
@@ -68,10 +68,10 @@ class Heartbeat:
     def report(self) -> dict[str, Any]:
         """The body of docs/contracts.md 2; journal figures are sums over the streams."""
         streams = self._journal.streams()
-        version = self._server.policy_version
+        version, policy_hash = self._policy()
         return {
             "policy_version": version,
-            "policy_hash": self._follower.running_hash if version else "",
+            "policy_hash": policy_hash,
             "now_us": time.time_ns() // 1000,
             "listen": self._server.addresses,
             "counters": json.loads(self._server.counters()),

@@ -98,12 +98,14 @@ class MediationClient:
         except (KeyError, TypeError, ValueError, AttributeError) as error:
             raise UnavailableError(f"mediation {self.address}: hello is not answered as agreed: {error!r}") from None
 
-    async def post_events(self, journal_id: int, stream: int, arrow: bytes, *, first_kept: int | None = None) -> int:
+    async def post_events(
+        self, journal_id: int, stream: int, arrow: bytes, *, dataset: str = "enum", first_kept: int | None = None
+    ) -> int:
         """Upload a batch; the last sequence that the mediation holds afterwards. GapError when it does not continue.
 
         `first_kept` says that the journal has nothing before this sequence any more.
         """
-        query: dict[str, str | int] = {"dataset": "enum", "journal_id": journal_id, "stream": stream}
+        query: dict[str, str | int] = {"dataset": dataset, "journal_id": journal_id, "stream": stream}
         if first_kept is not None:
             query["first_kept"] = first_kept
         response = await self._call("POST", "/events", params=query, content=arrow, headers={"Content-Type": _ARROW})

@@ -13,8 +13,9 @@ from prometheus_client import CollectorRegistry, generate_latest
 from prometheus_client.core import CounterMetricFamily, GaugeMetricFamily, HistogramMetricFamily, Metric
 from prometheus_client.registry import Collector
 
-from ringfence.edge.data_plane import DataPlane, EventJournal
+from ringfence.edge.data_plane import DecidingPlane, EventJournal
 from ringfence.edge.heartbeat import Heartbeat
+from ringfence.edge.hep_out import HepOut
 from ringfence.edge.policy_follower import PolicyFollower
 from ringfence.edge.uplink import Uplink
 
@@ -29,34 +30,27 @@ class EdgeMetrics(Collector):
 
     def __init__(
         self,
-        server: DataPlane,
+        server: DecidingPlane,
         journal: EventJournal,
         follower: PolicyFollower,
         uplink: Uplink,
         heartbeat: Heartbeat,
+        hep_out: HepOut | None = None,
     ) -> None:
         self._server = server
         self._journal = journal
         self._follower = follower
         self._uplink = uplink
         self._heartbeat = heartbeat
+        self._hep_out = hep_out
 
     def collect(self) -> Iterable[Metric]:
         """All families."""
         counters: dict[str, int] = json.loads(self._server.counters())
         yield from _data_plane(counters)
         yield from self._policy()
-        yield from self._journal_state()
-        yield GaugeMetricFamily(
-            "ringfence_enum_uplink_connected", "1 while uploading works", int(self._uplink.is_connected)
-        )
-        yield CounterMetricFamily("ringfence_enum_uplink_events", "Events uploaded", self._uplink.uploaded)
-        yield CounterMetricFamily(
-            "ringfence_enum_uplink_errors", "Uploads and greetings that failed", self._uplink.failures
-        )
-        if self._heartbeat.clock_offset_us is not None:
-            offset = self._heartbeat.clock_offset_us / 1e6
-            yield GaugeMetricFamily("ringfence_enum_clock_offset_seconds", "Mediation's clock minus this one", offset)
+        yield from way_up("ringfence_enum", self._journal, self._uplink, self._heartbeat)
+        yield from hep_families("ringfence_enum", self._hep_out)
 
     def _policy(self) -> Iterable[Metric]:
         version = self._server.policy_version
@@ -66,20 +60,36 @@ class EdgeMetrics(Collector):
             age = time.monotonic() - installed_at_s
             yield GaugeMetricFamily("ringfence_enum_policy_age_seconds", "Since the version was installed here", age)
 
-    def _journal_state(self) -> Iterable[Metric]:
-        durable = GaugeMetricFamily("ringfence_enum_journal_durable", "Last sequence on the disk", labels=["stream"])
-        acknowledged = GaugeMetricFamily(
-            "ringfence_enum_journal_acknowledged", "Last sequence that the mediation holds", labels=["stream"]
-        )
-        lag = 0
-        for stream, _, on_disk, at_mediation in self._journal.streams():
-            durable.add_metric([str(stream)], on_disk)
-            acknowledged.add_metric([str(stream)], at_mediation)
-            lag += on_disk - at_mediation
-        yield durable
-        yield acknowledged
-        yield GaugeMetricFamily("ringfence_enum_journal_lag", "Events on the disk that the mediation lacks", lag)
-        yield CounterMetricFamily("ringfence_enum_journal_lost", "Events that nothing had room for", self._journal.lost)
+
+def way_up(prefix: str, journal: EventJournal, uplink: Uplink, heartbeat: Heartbeat) -> Iterable[Metric]:
+    """Families of the way of an event from journal to mediation, the same for every kind of edge."""
+    durable = GaugeMetricFamily(f"{prefix}_journal_durable", "Last sequence on the disk", labels=["stream"])
+    acknowledged = GaugeMetricFamily(
+        f"{prefix}_journal_acknowledged", "Last sequence that the mediation holds", labels=["stream"]
+    )
+    lag = 0
+    for stream, _, on_disk, at_mediation in journal.streams():
+        durable.add_metric([str(stream)], on_disk)
+        acknowledged.add_metric([str(stream)], at_mediation)
+        lag += on_disk - at_mediation
+    yield durable
+    yield acknowledged
+    yield GaugeMetricFamily(f"{prefix}_journal_lag", "Events on the disk that the mediation lacks", lag)
+    yield CounterMetricFamily(f"{prefix}_journal_lost", "Events that nothing had room for", journal.lost)
+    yield GaugeMetricFamily(f"{prefix}_uplink_connected", "1 while uploading works", int(uplink.is_connected))
+    yield CounterMetricFamily(f"{prefix}_uplink_events", "Events uploaded", uplink.uploaded)
+    yield CounterMetricFamily(f"{prefix}_uplink_errors", "Uploads and greetings that failed", uplink.failures)
+    if heartbeat.clock_offset_us is not None:
+        offset = heartbeat.clock_offset_us / 1e6
+        yield GaugeMetricFamily(f"{prefix}_clock_offset_seconds", "Mediation's clock minus this one", offset)
+
+
+def hep_families(prefix: str, hep_out: HepOut | None) -> Iterable[Metric]:
+    """Families of the copies for a HEP collector; none when nothing is copied."""
+    if hep_out is not None:
+        yield CounterMetricFamily(f"{prefix}_hep_sent", "Events copied to the HEP collector", hep_out.sent)
+        yield CounterMetricFamily(f"{prefix}_hep_dropped", "Events left out of the copies", hep_out.dropped)
+        yield CounterMetricFamily(f"{prefix}_hep_errors", "Times that the collector failed", hep_out.failures)
 
 
 _ACTIONS = ("allow", "terminate", "redirect", "none")

@@ -24,6 +24,9 @@ from ringfence.edge.failures import Failures
 from ringfence.edge.mediation_client import GapError, Hello, MediationClient, TooLargeError
 from ringfence.errors import RingfenceError, UnavailableError
 
+# What a kind of device records.
+DATASETS = {"enum": "enum", "probe": "sip"}
+
 log = structlog.get_logger()
 
 
@@ -36,6 +39,7 @@ class Uplink:
         self._journal = journal
         self._failures = failures or Failures()
         self._kind = kind
+        self._dataset = DATASETS[kind]
         self._upload_events = upload_events
         self._upload_ms = upload_ms
         self._received: dict[int, int] = {}
@@ -112,7 +116,9 @@ class Uplink:
             first_kept = first
             log.error("uplink.hole", stream=stream, missing_from=received + 1, missing_to=first - 1)
         try:
-            now = await client.post_events(self._journal.journal_id, stream, arrow, first_kept=first_kept)
+            now = await client.post_events(
+                self._journal.journal_id, stream, arrow, dataset=self._dataset, first_kept=first_kept
+            )
         except GapError as gap:
             if gap.received >= received:
                 raise UnavailableError(f"stream {stream}: {gap.message}, {first} to {last} does not continue") from gap

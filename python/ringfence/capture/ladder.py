@@ -1,0 +1,139 @@
+"""The messages of a call as a ladder: a column for each address, an arrow for each message. Pure.
+
+Everything in a message comes from strangers. Text reaches the drawing only through `escape`; no message text becomes
+markup, an attribute other than through it, or a link.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from html import escape
+from typing import Any
+
+_COLUMN, _ROW, _TOP, _MARGIN = 190, 44, 46, 120
+_MAX_LABEL = 60
+# More arrows say nothing to a reader; the export has them all.
+MAX_ROWS = 500
+MAX_COLUMNS = 12
+
+
+@dataclass(frozen=True)
+class Step:
+    """One message between two columns."""
+
+    time_us: int
+    source: int
+    destination: int
+    label: str
+    note: str
+    is_request: bool
+    text: str
+
+
+@dataclass(frozen=True)
+class Ladder:
+    """Columns in the order in which they first took part, and the messages between them."""
+
+    columns: tuple[str, ...]
+    steps: tuple[Step, ...]
+    left_out: int = 0
+
+    def svg(self) -> str:
+        """The drawing, complete and safe to put into a page; colours follow the page's text."""
+        width = _MARGIN + _COLUMN * max(1, len(self.columns) - 1) + _COLUMN
+        height = _TOP + _ROW * len(self.steps) + 20
+        x = [_MARGIN + 80 + _COLUMN * index for index in range(len(self.columns))]
+        parts = [
+            f'<svg xmlns="http://www.w3.org/2000/svg" viewBox="0 0 {width} {height}" width="{width}" height="{height}"'
+            ' role="img" aria-label="SIP ladder" class="ladder" font-family="ui-monospace, monospace" font-size="12">',
+            '<defs><marker id="ladder-head" markerWidth="8" markerHeight="8" refX="7" refY="4" orient="auto">'
+            '<path d="M0,0 L8,4 L0,8 z" fill="currentColor"/></marker></defs>',
+        ]
+        for place, column in zip(x, self.columns, strict=True):
+            parts.append(f'<text x="{place}" y="20" text-anchor="middle" fill="currentColor">{_safe(column)}</text>')
+            parts.append(
+                f'<line x1="{place}" y1="28" x2="{place}" y2="{height - 8}" stroke="currentColor" opacity=".25"/>'
+            )
+        begin = self.steps[0].time_us if self.steps else 0
+        for index, step in enumerate(self.steps):
+            parts += _arrow(step, x, _TOP + _ROW * index + 24, begin)
+        return "".join([*parts, "</svg>"])
+
+
+def build_ladder(messages: Sequence[dict[str, Any]], left_out: int = 0) -> Ladder:
+    """The ladder of a call's messages as the probe gives them; at most MAX_ROWS of them and MAX_COLUMNS addresses."""
+    columns: dict[str, int] = {}
+    steps: list[Step] = []
+    for message in messages:
+        ends = [str(message["source"]), str(message["destination"])]
+        fresh = [end for end in dict.fromkeys(ends) if end not in columns]
+        if len(steps) >= MAX_ROWS or len(columns) + len(fresh) > MAX_COLUMNS:
+            left_out += 1
+            continue
+        for end in fresh:
+            columns[end] = len(columns)
+        text = str(message["text"])
+        label, note, is_request = _first_line(text)
+        steps.append(Step(int(message["time_us"]), columns[ends[0]], columns[ends[1]], label, note, is_request, text))
+    return Ladder(tuple(columns), tuple(steps), left_out)
+
+
+def _first_line(text: str) -> tuple[str, str, bool]:
+    """(method or status, what goes with it, whether it is a request)."""
+    lines = text.lstrip("\r\n").splitlines() or [""]
+    has_sdp = "application/sdp" in text.casefold()
+    words = lines[0].split(" ", 2)
+    if words[0].startswith("SIP/") and len(words) > 1:
+        method = next(
+            (line.split()[-1] for line in lines[1:] if line.casefold().startswith("cseq") and line.split()), ""
+        )
+        note = f"({method})" if method else ""
+        return " ".join(words[1:]), f"{note} SDP".strip() if has_sdp else note, False
+    return words[0], "SDP" if has_sdp else "", True
+
+
+def _arrow(step: Step, x: Sequence[int], y: int, begin_us: int) -> list[str]:
+    start, end = x[step.source], x[step.destination]
+    dash = "" if step.is_request else ' stroke-dasharray="5 3"'
+    colour = _colour(step)
+    offset = (step.time_us - begin_us) / 1_000_000
+    label = _safe(_cut(f"{step.label} {step.note}".strip()))
+    if start == end:
+        line = (
+            f'<path d="M{start},{y} h36 v12 h-36" fill="none" stroke="currentColor"{dash}'
+            ' marker-end="url(#ladder-head)"/>'
+        )
+        middle = start + 44
+        anchor = "start"
+    else:
+        line = (
+            f'<line x1="{start}" y1="{y}" x2="{end}" y2="{y}" stroke="currentColor"{dash}'
+            ' marker-end="url(#ladder-head)"/>'
+        )
+        middle = (start + end) // 2
+        anchor = "middle"
+    return [
+        f'<g class="{colour}"><title>{_safe(step.text[:4000])}</title>',
+        f'<text x="6" y="{y + 4}" fill="currentColor" opacity=".6">{offset:+.6f}</text>',
+        f'<text x="{middle}" y="{y - 6}" text-anchor="{anchor}" fill="currentColor">{label}</text>',
+        f"{line}</g>",
+    ]
+
+
+def _colour(step: Step) -> str:
+    if step.is_request:
+        return "request"
+    return {"1": "provisional", "2": "success", "3": "redirection"}.get(step.label[:1], "failure")
+
+
+def _cut(text: str) -> str:
+    return text if len(text) <= _MAX_LABEL else f"{text[: _MAX_LABEL - 1]}…"
+
+
+def _safe(text: str) -> str:
+    """Text that is text wherever it stands in the drawing: no markup, no control characters."""
+    shown = "".join(
+        character if character.isprintable() or character in "\n\t" else "�" for character in text.replace("\r", "")
+    )
+    return escape(shown, quote=True)

@@ -1,0 +1,74 @@
+"""The agent beside a probe: uplink of call records, heartbeat, /metrics and /healthz."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterable
+from typing import Protocol
+
+from prometheus_client.core import CounterMetricFamily, GaugeMetricFamily, Metric
+from prometheus_client.registry import Collector
+
+from ringfence.edge.agent import EdgeAgent
+from ringfence.edge.data_plane import DataPlane, EventJournal
+from ringfence.edge.heartbeat import Heartbeat
+from ringfence.edge.hep_out import HepOut
+from ringfence.edge.metrics import hep_families, way_up
+from ringfence.edge.uplink import Uplink
+from ringfence.settings import EdgeSettings
+
+# Counters that go up and down; all others only grow.
+GAUGES = frozenset(("calls_in_progress", "streams_in_progress", "memory_bytes"))
+
+
+class ProbePlane(DataPlane, Protocol):
+    """A running probe; see `_native.pyi`."""
+
+    def wrong(self) -> str | None: ...
+
+
+class ProbeAgent(EdgeAgent):
+    """One probe's agent. It follows no policy: a probe watches."""
+
+    kind = "probe"
+
+    def __init__(
+        self, probe: ProbePlane, journal: EventJournal, settings: EdgeSettings, credential: str | None
+    ) -> None:
+        super().__init__(probe, journal, settings, credential, lambda: (0, ""))
+        self._probe = probe
+
+    def collector(self) -> Collector:
+        """What /metrics shows."""
+        return ProbeMetrics(self._probe, self._journal, self.uplink, self.heartbeat, self.hep_out)
+
+    def what_is_wrong(self) -> str | None:
+        """Which source does not deliver; nothing of the mediation is looked at."""
+        return self._probe.wrong()
+
+
+class ProbeMetrics(Collector):
+    """Reads everything at the moment of the scrape. Names and meanings: docs/metrics.md."""
+
+    def __init__(
+        self,
+        probe: ProbePlane,
+        journal: EventJournal,
+        uplink: Uplink,
+        heartbeat: Heartbeat,
+        hep_out: HepOut | None = None,
+    ) -> None:
+        self._probe = probe
+        self._journal = journal
+        self._uplink = uplink
+        self._heartbeat = heartbeat
+        self._hep_out = hep_out
+
+    def collect(self) -> Iterable[Metric]:
+        """All families: what the data plane counts, then the way up."""
+        counters: dict[str, int] = json.loads(self._probe.counters())
+        for name, value in counters.items():
+            family = GaugeMetricFamily if name in GAUGES else CounterMetricFamily
+            yield family(f"ringfence_probe_{name}", f"Probe: {name.replace('_', ' ')}", value)
+        yield from way_up("ringfence_probe", self._journal, self._uplink, self._heartbeat)
+        yield from hep_families("ringfence_probe", self._hep_out)
