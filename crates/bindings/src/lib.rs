@@ -3,6 +3,7 @@
 //! One file for each part; each registers its own names. `python/ringfence/_native.pyi` is the contract.
 use pyo3::prelude::*;
 
+mod capture;
 mod copy;
 mod dial_plan;
 mod entry_hits;
@@ -15,6 +16,7 @@ mod replay;
 
 #[pymodule]
 fn _native(module: &Bound<'_, PyModule>) -> PyResult<()> {
+    capture::register(module)?;
     copy::register(module)?;
     dial_plan::register(module)?;
     entry_hits::register(module)?;

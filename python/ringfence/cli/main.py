@@ -25,6 +25,7 @@ GROUPS: tuple[str, ...] = (
     "token",
     "mediation",
     "enum",
+    "probe",
     "analytics",
     "events",
     "config",
