@@ -141,14 +141,18 @@ mod tests {
     #[test]
     fn a_call_gives_its_messages_once_and_without_secrets() {
         let mut ladders = Ladders::new(LadderLimits::default());
-        let message = b"INVITE sip:b@x SIP/2.0\r\nAuthorization: Digest response=\"s3cret\"\r\n\r\n";
+        let message =
+            b"INVITE sip:b@x SIP/2.0\r\nAuthorization: Digest response=\"s3cret\"\r\n\r\n";
         ladders.add(CallKey(1), &arrival(5), message);
         ladders.add(CallKey(2), &arrival(6), b"BYE sip:b@x SIP/2.0\r\n\r\n");
         let ladder = ladders.take(CallKey(1));
         assert_eq!(ladder.messages.len(), 1);
         assert_eq!(ladder.messages[0].time_us, 5);
         let text = String::from_utf8(ladder.messages[0].text.clone()).unwrap();
-        assert!(text.starts_with("INVITE") && !text.contains("s3cret"), "{text}");
+        assert!(
+            text.starts_with("INVITE") && !text.contains("s3cret"),
+            "{text}"
+        );
         assert_eq!(ladders.take(CallKey(1)), Ladder::default());
         ladders.take(CallKey(2));
         assert_eq!(ladders.octets(), 0);
@@ -156,7 +160,10 @@ mod tests {
 
     #[test]
     fn a_long_call_keeps_its_first_messages_and_counts_the_others() {
-        let mut ladders = Ladders::new(LadderLimits { call_octets: 100, octets: 1000 });
+        let mut ladders = Ladders::new(LadderLimits {
+            call_octets: 100,
+            octets: 1000,
+        });
         for time in 0..5 {
             ladders.add(CallKey(1), &arrival(time), &[b'x'; 40]);
         }
@@ -166,7 +173,10 @@ mod tests {
 
     #[test]
     fn a_flood_of_calls_stays_within_its_room_and_the_oldest_go() {
-        let mut ladders = Ladders::new(LadderLimits { call_octets: 100, octets: 1000 });
+        let mut ladders = Ladders::new(LadderLimits {
+            call_octets: 100,
+            octets: 1000,
+        });
         for call in 0..10_000 {
             ladders.add(CallKey(call), &arrival(0), &[b'x'; 100]);
             assert!(ladders.octets() <= 1000);

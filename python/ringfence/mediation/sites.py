@@ -174,7 +174,7 @@ def _entry(row: tuple[Any, ...]) -> SiteEntry:
 def site_of_device(connection: Connection, device_id: int) -> Site:
     """The site that a device stands at: its dial plan reads the numbers of the device's calls."""
     row = connection.execute(
-        f"{_SELECT} WHERE s.site_id = (SELECT site_id FROM device WHERE device_id = %s)", (device_id,)
+        f"{_SELECT} JOIN device own USING (site_id) WHERE own.device_id = %s", (device_id,)
     ).fetchone()
     if row is None:
         raise UnavailableError(f"device {device_id} has no site")
