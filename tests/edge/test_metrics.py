@@ -19,7 +19,8 @@ def test_metrics_are_those_documented_and_tell_what_happened(tmp_path: Path, med
     credential.write_text(CREDENTIAL)
     credential.chmod(0o600)
     mediation.policy = (3, document(3))
-    edge = Edge(tmp_path / "data", "--mediation", mediation.address, "--credential-file", str(credential))
+    flags = ("--mediation", mediation.address, "--credential-file", str(credential))
+    edge = Edge(tmp_path / "data", *flags, RINGFENCE_EDGE_HEP_OUT_TO="udp:127.0.0.1:9")
     try:
         wait_until(lambda: edge.metric("ringfence_enum_policy_version") == 3, "version 3 is enforced")
         edge.ask(40)

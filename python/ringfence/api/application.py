@@ -39,6 +39,7 @@ RESOURCES = (
     "tokens",
     "audit",
     "jobs",
+    "captures",
 )
 # Outside /api/v1, where monitoring looks for them.
 ROOT_RESOURCES = ("health",)

@@ -13,7 +13,7 @@ from ringfence.api.errors import refusal
 MIB = 1 << 20
 DEFAULT_BODY_LIMIT = MIB
 # By path: uploads of events, and policies with lists of a million entries.
-BODY_LIMITS = {"/api/v1/edge/events": 64 * MIB, "/api/v1/policy": 64 * MIB}
+BODY_LIMITS = {"/api/v1/edge/events": 64 * MIB, "/api/v1/policy": 64 * MIB, "/api/v1/captures": 256 * MIB}
 
 _API_POLICY = "default-src 'none'; frame-ancestors 'none'"
 # The console's framework builds its pages with inline scripts and compiles templates in the browser.

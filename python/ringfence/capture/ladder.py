@@ -13,6 +13,11 @@ from typing import Any
 
 _COLUMN, _ROW, _TOP, _MARGIN = 190, 44, 46, 120
 _MAX_LABEL = 60
+# Readable on light and dark; a drawing that is shown as an image does not know the page's colours.
+_STYLE = (
+    "<style>.request{color:#3f7fd0}.provisional{color:#8995a1}.success{color:#2f9e6a}.redirection{color:#8a6ee0}"
+    ".failure{color:#d9534f}</style>"
+)
 # More arrows say nothing to a reader; the export has them all.
 MAX_ROWS = 500
 MAX_COLUMNS = 12
@@ -40,13 +45,14 @@ class Ladder:
     left_out: int = 0
 
     def svg(self) -> str:
-        """The drawing, complete and safe to put into a page; colours follow the page's text."""
+        """The drawing, complete, with no script, link or outside resource in it."""
         width = _MARGIN + _COLUMN * max(1, len(self.columns) - 1) + _COLUMN
         height = _TOP + _ROW * len(self.steps) + 20
         x = [_MARGIN + 80 + _COLUMN * index for index in range(len(self.columns))]
         parts = [
             f'<svg xmlns="http://www.w3.org/2000/svg" viewBox="0 0 {width} {height}" width="{width}" height="{height}"'
-            ' role="img" aria-label="SIP ladder" class="ladder" font-family="ui-monospace, monospace" font-size="12">',
+            ' role="img" aria-label="SIP ladder" color="#7b8794" font-family="ui-monospace, monospace" font-size="12">',
+            _STYLE,
             '<defs><marker id="ladder-head" markerWidth="8" markerHeight="8" refX="7" refY="4" orient="auto">'
             '<path d="M0,0 L8,4 L0,8 z" fill="currentColor"/></marker></defs>',
         ]

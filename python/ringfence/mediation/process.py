@@ -11,6 +11,7 @@ import structlog
 
 from ringfence.accounts.credentials import purge_credentials
 from ringfence.database.connection import Database
+from ringfence.mediation.captures import Captures
 from ringfence.mediation.distribution import Distribution
 from ringfence.mediation.entries_feed import EntriesFeed
 from ringfence.mediation.ingest.hits import purge_hits
@@ -63,6 +64,7 @@ class MediationProcess:
         self.entries_feed = EntriesFeed(database)
         self.ingest = Ingest(database)
         self.jobs = Jobs()
+        self.captures = Captures(settings.data / "captures")
         self.leader = Leader(database, SCHEDULE)
 
     @asynccontextmanager
