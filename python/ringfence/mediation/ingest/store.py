@@ -37,8 +37,8 @@ from ringfence._native import arrow_to_copy
 from ringfence.database.partitions import bounds, ensure_between
 from ringfence.errors import ConflictError, InvalidInputError, UnavailableError
 from ringfence.mediation.ingest.batch import Batch, decode_batch
-from ringfence.mediation.ingest.hits import add_hits, count_hits
 from ringfence.mediation.ingest.calls import with_numbers
+from ringfence.mediation.ingest.hits import add_hits, count_hits
 from ringfence.mediation.ingest.rows import arrow_stream, count_minutes, days_of, of_stream, stored_rows
 from ringfence.mediation.ingest.schema import EventSchema, event_schema
 from ringfence.mediation.sites import site_of_device
