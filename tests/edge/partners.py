@@ -74,6 +74,9 @@ class FakeMediation:
     heartbeats: list[dict[str, object]] = field(default_factory=list)
     polls: list[tuple[int, str]] = field(default_factory=list)
     policy: tuple[int, bytes] | None = None
+    # Contents of lists by hash, and those that were asked for.
+    contents: dict[str, bytes] = field(default_factory=dict)
+    fetched: list[str] = field(default_factory=list)
     is_down: bool = False
     # Every n-th upload is stored, but its answer is lost.
     forget_answer_every: int = 0
@@ -102,6 +105,7 @@ class FakeMediation:
         app.post("/api/v1/edge/hello")(self._hello)
         app.post("/api/v1/edge/events")(self._events)
         app.get("/api/v1/edge/policy")(self._policy)
+        app.get("/api/v1/edge/lists/{content}")(self._list_content)
         app.post("/api/v1/edge/heartbeat")(self._heartbeat)
         return app
 
@@ -138,6 +142,12 @@ class FakeMediation:
                     return Response(content, headers=head, media_type="application/json")
             await asyncio.sleep(0.01)
         return Response(status_code=204)
+
+    async def _list_content(self, content: str) -> Response:
+        self.fetched.append(content)
+        if content not in self.contents:
+            return JSONResponse({"code": "not_found", "message": "nobody has it"}, 404)
+        return Response(self.contents[content], media_type="text/plain")
 
     async def _heartbeat(self, request: Request) -> dict[str, int]:
         self.heartbeats.append(await request.json())

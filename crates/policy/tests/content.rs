@@ -66,7 +66,7 @@ fn an_entry_with_an_end_acts_until_then_and_explain_says_so() {
     let why = &explained.rules[0].why;
     assert!(why.contains("list:bad until 2025-11-22T19:33:20Z"), "{why}");
     let after = snapshot.explain(None, "+12105550100", NOW_US, &none);
-    assert_eq!(after.rules[0].why.contains("in none of"), true);
+    assert!(after.rules[0].why.contains("in none of"));
 }
 
 #[test]

@@ -121,10 +121,17 @@ def start_data_plane(
     from ringfence._native import EnumServer, PolicyError  # only here: other commands do without the data plane
 
     stored = store.load()
+    contents: dict[str, bytes] = {}
+    if stored is not None:
+        contents, missing = _contents(store, stored)
+        if missing:
+            # Never a policy without its lists: the mediation sends the document again, and what is missing.
+            log.error("policy.incomplete", version=stored.version, missing=missing)
+            stored = None
     listed = entries.document() if entries is not None else None
     try:
         try:
-            server = EnumServer(configuration, stored.document if stored else None, listed)
+            server = EnumServer(configuration, stored.document if stored else None, listed, contents)
         except PolicyError as error:
             # Compiled by an older program, perhaps: the mediation sends it again. Nothing was bound yet.
             store.set_aside(f"does not compile: {error}")
@@ -136,6 +143,13 @@ def start_data_plane(
     if stored is not None:
         log.info("policy.installed", version=stored.version, origin="disk")
     return server, stored
+
+
+def _contents(store: PolicyStore, stored: StoredPolicy) -> tuple[dict[str, bytes], list[str]]:
+    try:
+        return store.contents.load_for(stored.document)
+    except ValueError:
+        return {}, []  # the compiler says why
 
 
 def server_configuration(settings: Settings) -> dict[str, Any]:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from typing import Protocol
 
 
@@ -25,7 +26,7 @@ class PolicyHolder(Protocol):
 
     @property
     def policy_version(self) -> int: ...
-    def install(self, document: bytes) -> None: ...
+    def install(self, document: bytes, contents: Mapping[str, bytes] | None = None) -> None: ...
     def uninstall(self) -> None: ...
 
 

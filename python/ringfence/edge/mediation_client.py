@@ -132,6 +132,13 @@ class MediationClient:
             raise UnavailableError(f"mediation {self.address}: policy {wanted} does not have the hash it comes with")
         return WantedPolicy(wanted, told, document)
 
+    async def list_content(self, content: str) -> bytes:
+        """The content of a list that a policy document names."""
+        octets = (await self._call("GET", f"/lists/{content}")).content
+        if hashlib.sha256(octets).hexdigest() != content:
+            raise UnavailableError(f"mediation {self.address}: list content {content} comes with another hash")
+        return octets
+
     async def entries(self, have: int, wait_s: float) -> dict[str, Any] | None:
         """Wait for changes of dynamic entries after change `have`; None when there are none yet."""
         query: dict[str, int | float] = {"have": have, "wait_s": wait_s}

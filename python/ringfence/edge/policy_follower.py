@@ -1,6 +1,7 @@
 """Policy down: follows what the mediation wants by long poll, from what the data plane was started with.
 
-A document is installed (compiled and switched by pointer swap) before it is saved, so that what is on the
+Contents of lists that the document names and the disk lacks are fetched and saved first; with all of them at hand the
+document is installed (compiled and switched by pointer swap) before it is saved, so that what is on the
 disk has always been enforced; one that does not compile leaves the running policy and is not asked for again.
 """
 
@@ -8,10 +9,11 @@ from __future__ import annotations
 
 import asyncio
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 
 import structlog
 
+from ringfence._native import list_contents
 from ringfence.edge.backoff import Backoff
 from ringfence.edge.data_plane import PolicyHolder
 from ringfence.edge.failures import Failures
@@ -65,6 +67,7 @@ class PolicyFollower:
         while True:
             try:
                 wanted = await self._poll(client)
+                contents = await self._contents(client, wanted) if wanted is not None else {}
             except RingfenceError as error:
                 self._failures.tell("policy.poll_failed", error)
                 await asyncio.sleep(backoff.next_s())
@@ -72,7 +75,7 @@ class PolicyFollower:
             backoff.reset()
             if wanted is not None:
                 async with self._changing:
-                    await asyncio.to_thread(self._take, wanted)
+                    await asyncio.to_thread(self._take, wanted, contents)
                     self._answered.set()
 
     async def reset(self) -> int:
@@ -106,6 +109,24 @@ class PolicyFollower:
                 task.cancel()
             await asyncio.gather(poll, again, return_exceptions=True)
 
+    async def _contents(self, client: MediationClient, wanted: WantedPolicy) -> dict[str, bytes]:
+        """Every content that the document names: from the disk, and what is not there from the mediation."""
+        try:
+            held, missing = await asyncio.to_thread(self._store.contents.load_for, wanted.document or b"{}")
+        except ValueError:
+            return {}  # it will be refused, and told
+        for content in missing:
+            held[content] = await client.list_content(content)
+            log.info("list_content.fetched", content=content, octets=len(held[content]))
+            await asyncio.to_thread(self._save_content, content, held[content])
+        return held
+
+    def _save_content(self, content: str, octets: bytes) -> None:
+        try:
+            self._store.contents.save({content: octets})
+        except OSError as error:
+            log.error("list_content.not_saved", content=content, error=str(error))
+
     def _drop(self) -> None:
         self._holder.uninstall()
         self._known, self.running_hash, self.refused = (0, ""), "", None
@@ -113,7 +134,7 @@ class PolicyFollower:
         self._installed()
         self._save(None)
 
-    def _take(self, wanted: WantedPolicy) -> None:
+    def _take(self, wanted: WantedPolicy, contents: Mapping[str, bytes]) -> None:
         """Install and save; slow parts (compiling, the disk) run in this thread, off the event loop."""
         if wanted.version == 0:
             self._drop()
@@ -121,7 +142,7 @@ class PolicyFollower:
             return
         self._known = (wanted.version, wanted.hash)
         try:
-            self._holder.install(wanted.document)
+            self._holder.install(wanted.document, contents)
         except ValueError as error:
             self.refused = f"version {wanted.version}: {error}"
             log.error("policy.refused", version=wanted.version, error=str(error), running=self._holder.policy_version)
@@ -138,6 +159,7 @@ class PolicyFollower:
                 self._store.clear()
             else:
                 self._store.save(policy)
+            self._store.contents.keep_only(list_contents(policy.document) if policy is not None else ())
         except OSError as error:
             # It is enforced all the same; only a restart without mediation would miss it.
             log.error("policy.not_saved", error=str(error))

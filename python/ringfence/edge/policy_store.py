@@ -16,6 +16,8 @@ from pathlib import Path
 
 import structlog
 
+from ringfence.edge.content_store import ContentStore
+
 _HEAD_MAX = 200
 _NAME = "installed"
 
@@ -39,6 +41,8 @@ class PolicyStore:
         self._what = what
         self._head = f"ringfence-{what} 1 ".encode()
         self._file = folder / _NAME
+        # Of lists that the stored policy names.
+        self.contents = ContentStore(folder / "lists")
 
     def load(self) -> StoredPolicy | None:
         """What was saved last; None when there is none, or it is damaged (then it is set aside)."""

@@ -9,6 +9,7 @@ from psycopg import Connection
 
 from ringfence.errors import NotFoundError
 from ringfence.policy import versions
+from ringfence.policy.lists import contents
 from ringfence.policy.rules import Policy
 
 
@@ -30,19 +31,21 @@ def list_in_versions(connection: Connection, name: str, wanted: Iterable[int]) -
     for version in wanted:
         policy = Policy.model_validate(versions.read_source(connection, version))
         if name in policy.lists:
-            found.append(_named(version, policy, name, ids))
+            held = contents.of_version(connection, version).get(name)
+            listed = contents.patterns_of(connection, held.content) if held else ()
+            found.append(_named(version, policy, name, ids, listed))
     if not found:
         raise NotFoundError(f"list {name!r} is in none of the versions; `ringfence policy show` shows the lists")
     return found
 
 
-def _named(version: int, policy: Policy, name: str, ids: dict[str, int]) -> NamedList:
+def _named(version: int, policy: Policy, name: str, ids: dict[str, int], listed: tuple[str, ...]) -> NamedList:
     matcher = f"list:{name}"
     numbers = policy.lists[name]
     return NamedList(
         version,
         tuple(ids[rule.name] for rule in policy.rules if rule.mode != "off" and matcher in rule.sources),
         tuple(ids[rule.name] for rule in policy.rules if rule.mode != "off" and matcher in rule.destinations),
-        numbers.entries,
+        numbers.entries or listed,
         numbers.dynamic,
     )

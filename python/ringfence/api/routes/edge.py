@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from datetime import UTC, datetime
+from itertools import count
 from typing import Annotated, Any
 
-from fastapi import APIRouter, Query, Request, Response
+from fastapi import APIRouter, Path, Query, Request, Response
 from fastapi.concurrency import run_in_threadpool
+from fastapi.responses import StreamingResponse
 from pydantic import BaseModel, ConfigDict, Field, StringConstraints
 
 from ringfence.api.context import CurrentDatabase, CurrentProcess, address_of
@@ -14,6 +17,7 @@ from ringfence.api.security import CurrentDevice
 from ringfence.database.connection import Database
 from ringfence.mediation import devices
 from ringfence.mediation.devices import Device, Heartbeat
+from ringfence.policy.lists import contents
 
 router = APIRouter(prefix="/edge", tags=["edge"])
 
@@ -107,6 +111,18 @@ async def wanted_policy(
     return Response(document, media_type="application/json", headers=headers)
 
 
+@router.get("/lists/{content}", response_class=StreamingResponse, responses={404: {"description": "Nobody has it"}})
+def list_content(
+    content: Annotated[str, Path(pattern=r"^[0-9a-f]{64}$")], device: CurrentDevice, database: CurrentDatabase
+) -> StreamingResponse:
+    """The content of a list that a policy document names by its SHA-256."""
+    with database.connection() as connection:
+        number, size = contents.content_id(connection, content), contents.content_size(connection, content)
+    return StreamingResponse(
+        _content_parts(database, number), media_type="text/plain", headers={"Content-Length": str(size)}
+    )
+
+
 @router.get(
     "/entries",
     response_class=Response,
@@ -134,6 +150,17 @@ def heartbeat(
         said = Heartbeat(body.policy_version, body.policy_hash, body.now_us, report)
         devices.record_heartbeat(connection, device, said, address_of(request), now)
     return HeartbeatAnswer(now_us=_us(now))
+
+
+def _content_parts(database: Database, number: int) -> Iterator[bytes]:
+    """Each part in a transaction of its own: a slow edge holds no connection."""
+    yield contents.HEAD
+    for part in count():
+        with database.connection() as connection:
+            body = contents.read_part(connection, number, part)
+        if body is None:
+            return
+        yield body
 
 
 def _record_running(database: Database, device: Device, version: int, hash_: str) -> None:

@@ -86,6 +86,12 @@ def read_content(connection: Connection, content: str) -> bytes:
     return b"".join(content_parts(connection, content_id(connection, content)))
 
 
+def patterns_of(connection: Connection, content: str) -> tuple[str, ...]:
+    """The patterns of a content, ascending. NotFoundError."""
+    lines = read_content(connection, content)[len(HEAD) :].decode().splitlines()
+    return tuple(line.partition(" ")[0] for line in lines)
+
+
 def content_id(connection: Connection, content: str) -> int:
     """The number under which a content's parts are kept. NotFoundError."""
     row = connection.execute("SELECT content_id FROM policy_content WHERE hash = %s", (content,)).fetchone()
