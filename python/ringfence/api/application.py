@@ -25,6 +25,7 @@ RESOURCES = (
     "sessions",
     "policy",
     "lists",
+    "list_files",
     "explain",
     "numbers",
     "simulate",

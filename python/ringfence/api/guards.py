@@ -9,6 +9,7 @@ from starlette.exceptions import HTTPException
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from ringfence.api.errors import refusal
+from ringfence.policy.lists.bulk import MAX_FILE_BYTES
 
 MIB = 1 << 20
 DEFAULT_BODY_LIMIT = MIB
@@ -43,7 +44,7 @@ class Guards:
             message = "this request comes from another site's page"
             await refusal("forbidden.origin", message)(scope, receive, guarded_send)
             return
-        limit = BODY_LIMITS.get(scope["path"], DEFAULT_BODY_LIMIT) if is_api else None
+        limit = _limit_of(scope["path"]) if is_api else None
         if limit is None:
             await self.app(scope, receive, guarded_send)
             return
@@ -52,6 +53,12 @@ class Guards:
             await refusal("too_large", _too_large(limit))(scope, receive, guarded_send)
             return
         await self.app(scope, _limited(receive, limit), guarded_send)
+
+
+def _limit_of(path: str) -> int:
+    if path.startswith("/api/v1/lists/") and path.endswith("/imports"):
+        return MAX_FILE_BYTES
+    return BODY_LIMITS.get(path, DEFAULT_BODY_LIMIT)
 
 
 def _is_foreign(headers: Headers) -> bool:

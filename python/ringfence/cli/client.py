@@ -6,6 +6,7 @@ On this machine it is found by its files, elsewhere by `RINGFENCE_URL` and `RING
 from __future__ import annotations
 
 import json
+from collections.abc import Iterator
 from types import TracebackType
 from typing import Any, Self
 
@@ -74,6 +75,17 @@ class Client:
     def delete(self, path: str) -> Any:
         """DELETE."""
         return self.request("DELETE", path)
+
+    def stream(self, path: str, parameters: dict[str, Any]) -> Iterator[bytes]:
+        """GET a body in parts, as it comes. RingfenceError as the mediation said."""
+        try:
+            with self._http.stream("GET", path, params=parameters) as response:
+                if not response.is_success:
+                    response.read()
+                    raise _refused(response, self.url)
+                yield from response.iter_bytes()
+        except httpx.TransportError as error:
+            raise UnavailableError(f"mediation at {self.url} cannot be reached: {error}") from None
 
     def request(self, method: str, path: str, **arguments: Any) -> Any:
         """Any call below /api/v1; the answer's JSON, None for no content. RingfenceError as the mediation said."""

@@ -79,7 +79,8 @@ def add_entry(
 ) -> Outcome:
     """Put a pattern on a dynamic list, for `lasts` or until it is removed. One that is there gets the new end and note.
 
-    Refused: a list that the installed policy does not declare, a protected destination, more than MAX_ENTRIES.
+    Refused: a list that neither the installed policy declares nor somebody made, a protected destination, more than
+    MAX_ENTRIES.
     """
     declared = _declared(connection, name)
     canonical = check_pattern(pattern, site, declared.protected)
@@ -217,13 +218,19 @@ def _canonical(pattern: str) -> str:
 
 def _declared(connection: Connection, name: str) -> versions.DynamicLists:
     declared = versions.installed_dynamic_lists(connection)
-    if name not in declared.names:
+    if name not in declared.names and not _is_kept(connection, name):
         known = f"it declares {', '.join(declared.names)}" if declared.names else "it declares none"
         of = f"policy version {declared.version}" if declared.version else "a policy, and none is installed"
         raise NotFoundError(
             f"list {name!r} is not a dynamic list of {of}; {known}: `lists: {{{name}: {{dynamic: true}}}}`"
         )
     return declared
+
+
+def _is_kept(connection: Connection, name: str) -> bool:
+    """Made by `ringfence list create --dynamic`: its entries wait for a policy that names it."""
+    query = "SELECT 1 FROM policy_list WHERE name = %s AND kind = 'dynamic' AND deleted_at IS NULL"
+    return connection.execute(query, (name,)).fetchone() is not None
 
 
 def _check_room(connection: Connection, now: datetime) -> None:
