@@ -215,8 +215,8 @@ def test_who_may_do_what_and_what_is_refused(mediation: RunningMediation, docume
     assert (emergency.status_code, emergency.json()["code"]) == (400, "invalid.entry")
     assert "emergency" in emergency.json()["message"]
     undeclared = editor.post("lists/fixed/entries", json={"pattern": SOURCE})
-    assert (undeclared.status_code, "'fixed'" in undeclared.json()["message"]) == (404, True)
-    assert viewer.get("lists/fixed/entries").status_code == 404
+    assert (undeclared.status_code, "'fixed'" in undeclared.json()["message"]) == (409, True)
+    assert viewer.get("lists/fixed/entries").status_code == 200
     assert editor.delete(ENTRIES, params={"pattern": "+1999*"}).status_code == 204
     trail = [entry for entry in mediation.client().get("audit").json()["entries"] if entry["action"] == "list.add"]
     assert [entry["detail"]["pattern"] for entry in trail] == ["+1400*", SOURCE]
