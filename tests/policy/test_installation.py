@@ -113,7 +113,7 @@ def test_rolling_back_undoes_one_installation_after_the_other(committed: Databas
         rolled = installation.rollback(connection, "bob", NOW)
         log = installation.list_installations(connection)
         entry = audit.list_entries(connection)[0]
-    assert rolled.in_words == "rolled back: all devices: follows the others"
+    assert rolled.in_words == "rolled back: all devices: no policy"
     assert [(one.action, one.outcome) for one in log[:2]] == [("rollback", None), ("install", "rolled_back")]
     assert (entry.actor, entry.action, entry.subject) == ("bob", "policy.rollback", "2")
 

@@ -8,13 +8,16 @@ from starlette.datastructures import Headers, MutableHeaders
 from starlette.exceptions import HTTPException
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
+from ringfence.accounts.audit import acting_from
 from ringfence.api.errors import refusal
 from ringfence.policy.lists.bulk import MAX_FILE_BYTES
 
 MIB = 1 << 20
 DEFAULT_BODY_LIMIT = MIB
 # By path: uploads of events, and policies with lists of a million entries.
-BODY_LIMITS = {"/api/v1/edge/events": 64 * MIB, "/api/v1/policy": 64 * MIB, "/api/v1/captures": 256 * MIB}
+BODY_LIMITS = dict.fromkeys(
+    ("/api/v1/edge/events", "/api/v1/policy", "/api/v1/policy/validate", "/api/v1/policy/draft"), 64 * MIB
+) | {"/api/v1/captures": 256 * MIB}
 
 _API_POLICY = "default-src 'none'; frame-ancestors 'none'"
 # The console's framework builds its pages with inline scripts and compiles templates in the browser.
@@ -33,7 +36,12 @@ class Guards:
         self.app = app
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
-        """Serve one request, or refuse it."""
+        """Serve one request, or refuse it; what it changes is recorded as coming from its address."""
+        client = scope.get("client")
+        with acting_from(client[0] if client and client[0] else None):
+            await self._serve(scope, receive, send)
+
+    async def _serve(self, scope: Scope, receive: Receive, send: Send) -> None:
         if scope["type"] != "http":
             await self.app(scope, receive, send)
             return

@@ -89,6 +89,14 @@ class Client:
 
     def request(self, method: str, path: str, **arguments: Any) -> Any:
         """Any call below /api/v1; the answer's JSON, None for no content. RingfenceError as the mediation said."""
+        response = self._send(method, path, **arguments)
+        return response.json() if response.content else None
+
+    def text(self, path: str, **parameters: Any) -> str:
+        """GET of what is not JSON."""
+        return self._send("GET", path, params=_present(parameters)).text
+
+    def _send(self, method: str, path: str, **arguments: Any) -> httpx.Response:
         try:
             response = self._http.request(method, path, **arguments)
         except UnicodeEncodeError:
@@ -98,7 +106,7 @@ class Client:
         except httpx.TransportError as error:
             raise UnavailableError(f"mediation at {self.url} cannot be reached: {error}") from None
         if response.is_success:
-            return response.json() if response.content else None
+            return response
         raise _refused(response, self.url)
 
 

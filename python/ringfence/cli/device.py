@@ -1,8 +1,9 @@
-"""`ringfence device`: register, list and revoke ENUM servers and probes."""
+"""`ringfence device`: register, list, show, edit and revoke ENUM servers and probes."""
 
 from __future__ import annotations
 
-from typing import Annotated
+from typing import Annotated, Any
+from urllib.parse import quote
 
 import typer
 
@@ -46,7 +47,18 @@ def list_devices(as_json: JsonOption = False, config: ConfigOption = None, data:
         print_json(found)
         return
     print_table(
-        ("device", "kind", "site", "live", "last seen (UTC)", "address", "policy", "wanted", "software"),
+        (
+            "device",
+            "kind",
+            "site",
+            "live",
+            "last seen (UTC)",
+            "installed",
+            "by",
+            "enforces",
+            "drift since (UTC)",
+            "software",
+        ),
         [
             (
                 device["name"],
@@ -54,12 +66,69 @@ def list_devices(as_json: JsonOption = False, config: ConfigOption = None, data:
                 device["site"],
                 device["is_live"],
                 (device["last_seen_at"] or "")[:19],
-                device["address"],
-                device["policy_version"],
-                device["wanted_version"],
+                device["wanted_version"] or None,
+                device["wanted_from"],
+                device["policy_version"] or None,
+                (device["drift_since"] or "")[:19],
                 device["software"],
             )
             for device in found
+        ],
+    )
+
+
+@group.command("show")
+def show(
+    name: Annotated[str, typer.Argument(help="The device's name.")],
+    as_json: JsonOption = False,
+    config: ConfigOption = None,
+    data: DataOption = None,
+) -> None:
+    """Show one device: what is installed on it, what is pending, what it was last seen to enforce."""
+    with connect(settings_from(config, data)) as client:
+        device = client.get(f"devices/{quote(name, safe='')}")
+    _say(device, as_json)
+
+
+@group.command("edit")
+def edit(
+    name: Annotated[str, typer.Argument(help="The device's name.")],
+    site: Annotated[str | None, typer.Option(help="Where it stands now.", show_default=False)] = None,
+    note: Annotated[str | None, typer.Option(help="A note.", show_default=False)] = None,
+    as_json: JsonOption = False,
+    config: ConfigOption = None,
+    data: DataOption = None,
+) -> None:
+    """Say that a device stands at another site, or note something."""
+    body = {key: value for key, value in (("site", site), ("note", note)) if value is not None}
+    with connect(settings_from(config, data)) as client:
+        device = client.request("PATCH", f"devices/{quote(name, safe='')}", json=body)
+    _say(device, as_json)
+
+
+def _say(device: dict[str, Any], as_json: bool) -> None:
+    if as_json:
+        print_json(device)
+        return
+    pending = device["pending_version"]
+    print_table(
+        ("", ""),
+        [
+            ("device", device["name"]),
+            ("kind", device["kind"]),
+            ("site", device["site"]),
+            ("note", device["note"]),
+            ("live", device["is_live"]),
+            ("last seen (UTC)", (device["last_seen_at"] or "")[:19]),
+            ("address", device["address"]),
+            ("software", device["software"]),
+            ("installed version", device["wanted_version"] or "none"),
+            ("installed by", device["wanted_from"]),
+            ("installed since (UTC)", (device["wanted_since"] or "")[:19]),
+            ("pending version", None if pending is None else pending or "none"),
+            ("last-seen version", device["policy_version"] or "none"),
+            ("enforced since (UTC)", (device["policy_since"] or "")[:19]),
+            ("drift since (UTC)", (device["drift_since"] or "")[:19]),
         ],
     )
 

@@ -25,3 +25,11 @@ def parse_moment(option: str, text: str, now: datetime) -> datetime:
         raise InvalidInputError(
             f"{option}: {text!r} is no time, must be such as 90s, 24h, 7d or 2026-11-20T12:00"
         ) from None
+
+
+def parse_duration(option: str, text: str) -> timedelta:
+    """How long `text` says: `90s`, `10m`, `1d12h`; a bare number is minutes. InvalidInputError."""
+    parts = _PART.findall(text if not text.isdigit() else f"{text}m")
+    if not parts or "".join(f"{count}{unit}" for count, unit in parts) not in (text, f"{text}m"):
+        raise InvalidInputError(f"{option}: {text!r} is not a duration; expected such as 90s, 10m, 2h, or minutes")
+    return sum((timedelta(**{_UNITS[unit]: int(count)}) for count, unit in parts), timedelta())

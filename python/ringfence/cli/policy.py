@@ -1,27 +1,44 @@
-"""`ringfence policy`: apply a file, show versions, install, uninstall."""
+"""`ringfence policy`: policy as code and its versions; rules, draft and installing stand in modules of their own."""
 
 from __future__ import annotations
 
 import sys
-import time
 from dataclasses import asdict
 from pathlib import Path
 from typing import Annotated, Any
 
 import typer
 
-from ringfence.cli.client import Client, connect
+from ringfence.cli import policy_draft, policy_install, policy_rule
+from ringfence.cli.client import connect
+from ringfence.cli.draft_edit import say_edit, say_findings, seen
 from ringfence.cli.options import ConfigOption, DataOption, JsonOption, settings_from
 from ringfence.cli.output import print_json, print_line, print_table
+from ringfence.cli.period import parse_duration
+from ringfence.cli.policy_install import WAIT_S, ConfirmWithin, NoWait, finish
 from ringfence.edge.policy_reset import request_reset
 from ringfence.errors import InvalidInputError
 from ringfence.policy.yaml_reader import write_yaml
 
-WAIT_S = 2.0
-_POLL_S = 0.05
+__all__ = ["WAIT_S", "register"]
 
 group = typer.Typer(no_args_is_help=True, help="What calls may go on: rules, in numbered versions.")
-NoWait = Annotated[bool, typer.Option("--no-wait", help="Do not wait for the devices.", show_default=False)]
+group.add_typer(policy_rule.group, name="rule")
+group.add_typer(policy_draft.group, name="draft")
+group.command("commit")(policy_draft.commit)
+for _command, _does in (
+    ("install", policy_install.install),
+    ("uninstall", policy_install.uninstall),
+    ("follow", policy_install.follow),
+    ("go-on", policy_install.go_on),
+    ("confirm", policy_install.confirm),
+    ("rollback", policy_install.rollback),
+    ("installed", policy_install.installed),
+):
+    group.command(_command)(_does)
+
+File = Annotated[str, typer.Argument(metavar="FILE", help="Policy in YAML or JSON; - reads standard input.")]
+Named = Annotated[str, typer.Argument(help="draft, installed, newest or a version's number.")]
 
 
 def register(app: typer.Typer) -> None:
@@ -31,28 +48,99 @@ def register(app: typer.Typer) -> None:
 
 @group.command("apply")
 def apply(
-    file: Annotated[str, typer.Argument(metavar="FILE", help="Policy in YAML or JSON; - reads standard input.")],
+    file: File,
     message: Annotated[str, typer.Option("--message", "-m", help="Why, kept with the version.")] = "",
-    dry_run: Annotated[bool, typer.Option("--dry-run", help="Only check.", show_default=False)] = False,
+    dry_run: Annotated[
+        bool, typer.Option("--dry-run", help="Only check, and say what it would change.", show_default=False)
+    ] = False,
+    no_install: Annotated[
+        bool, typer.Option("--no-install", help="Only commit; install it later.", show_default=False)
+    ] = False,
+    to_draft: Annotated[
+        bool, typer.Option("--to-draft", help="Only make it the draft; commit it later.", show_default=False)
+    ] = False,
+    confirm_within: ConfirmWithin = None,
     no_wait: NoWait = False,
     as_json: JsonOption = False,
     config: ConfigOption = None,
     data: DataOption = None,
 ) -> None:
     """Check a policy, commit it as a version and install it everywhere."""
+    parameters: dict[str, Any] = {"message": message, "dry_run": dry_run, "install": not no_install}
+    if confirm_within is not None:
+        parameters["confirm_within_s"] = parse_duration("--confirm-within", confirm_within).total_seconds()
+    headers = {"Content-Type": "application/yaml"}
     with connect(settings_from(config, data)) as client:
-        answer = client.request(
-            "POST",
-            "policy",
-            content=_read(file),
-            params={"message": message, "dry_run": dry_run},
-            headers={"Content-Type": "application/yaml"},
-        )
-        if dry_run:
-            _show(answer, as_json, f"{file}: would be accepted, {_count(answer['rules'], 'rule')}")
+        content = _read(file)
+        if to_draft:
+            at = {"revision": seen(client, None)}
+            say_edit(client.request("PUT", "policy/draft", content=content, params=at, headers=headers), as_json)
             return
-        said = "installed" if answer["is_new"] else "installed; its content was known already"
-        _finish(client, answer, f"Policy version {answer['version']} {said}", no_wait, as_json)
+        answer = client.request("POST", "policy", content=content, params=parameters, headers=headers)
+        if dry_run:
+            _say_dry_run(file, answer, as_json)
+            return
+        did = "committed" if no_install else "installed"
+        said = (
+            f"Policy version {answer['version']} {did}{'' if answer['is_new'] else '; its content was known already'}"
+        )
+        if no_install:
+            _show(answer, as_json, said + ".")
+        else:
+            finish(client, answer, said, no_wait, as_json)
+    if not as_json:
+        say_findings(answer["findings"])
+
+
+@group.command("validate")
+def validate(file: File, as_json: JsonOption = False, config: ConfigOption = None, data: DataOption = None) -> None:
+    """Say what is wrong or strange in a policy; exit code 2 when a commit would refuse it."""
+    with connect(settings_from(config, data)) as client:
+        headers = {"Content-Type": "application/yaml"}
+        answer = client.request("POST", "policy/validate", content=_read(file), headers=headers)
+    wrong = sum(one["severity"] == "error" for one in answer["findings"])
+    if as_json:
+        print_json(answer)
+    else:
+        say_findings(answer["findings"])
+        print_line(f"{file}: {_count(answer['rules'], 'rule')}, {_count(len(answer['findings']), 'finding')}")
+    if wrong:
+        raise typer.Exit(2)
+
+
+@group.command("export")
+def export(name: Named = "installed", config: ConfigOption = None, data: DataOption = None) -> None:
+    """Print a policy as YAML that `apply` takes again; equal policies are equal text."""
+    with connect(settings_from(config, data)) as client:
+        sys.stdout.write(client.text("policy/export", of=name))
+
+
+@group.command("schema")
+def schema(config: ConfigOption = None, data: DataOption = None) -> None:
+    """Print the JSON schema of a policy, for editors and checks in git."""
+    with connect(settings_from(config, data)) as client:
+        print_json(client.get("policy/schema"))
+
+
+@group.command("diff")
+def diff(
+    before: Named = "installed",
+    after: Named = "draft",
+    as_yaml: Annotated[bool, typer.Option("--yaml", help="As a unified diff of YAML.", show_default=False)] = False,
+    as_json: JsonOption = False,
+    config: ConfigOption = None,
+    data: DataOption = None,
+) -> None:
+    """Say what differs between two policies."""
+    with connect(settings_from(config, data)) as client:
+        answer = client.get("policy/diff", before=before, after=after)
+    if as_json:
+        print_json(answer)
+    elif as_yaml:
+        sys.stdout.write(answer["yaml"])
+    else:
+        print_line(f"From {answer['before']} to {answer['after']}:")
+        _say_changes(answer)
 
 
 @group.command("show")
@@ -88,45 +176,12 @@ def list_versions(
         print_json(found)
         return
     print_table(
-        ("version", "installed", "rules", "author", "created (UTC)", "message"),
-        [(v["version"], v["is_installed"], v["rules"], v["author"], v["created_at"][:19], v["message"]) for v in found],
+        ("version", "installed on", "rules", "author", "created (UTC)", "message"),
+        [
+            (v["version"], ", ".join(v["installed_on"]), v["rules"], v["author"], v["created_at"][:19], v["message"])
+            for v in found
+        ],
     )
-
-
-@group.command("install")
-def install(
-    version: Annotated[int, typer.Argument(min=1, help="Also an older one: that rolls back.")],
-    no_wait: NoWait = False,
-    as_json: JsonOption = False,
-    config: ConfigOption = None,
-    data: DataOption = None,
-) -> None:
-    """Make a version act everywhere."""
-    with connect(settings_from(config, data)) as client:
-        answer = client.post("policy/install", {"version": version})
-        _finish(client, answer, f"Policy version {version} installed", no_wait, as_json)
-
-
-@group.command("uninstall")
-def uninstall(
-    no_wait: NoWait = False, as_json: JsonOption = False, config: ConfigOption = None, data: DataOption = None
-) -> None:
-    """Let no policy act: every device answers as its fail mode says."""
-    with connect(settings_from(config, data)) as client:
-        _finish(client, client.post("policy/uninstall"), "Policy uninstalled", no_wait, as_json)
-
-
-def _finish(client: Client, answer: dict[str, Any], said: str, no_wait: bool, as_json: bool) -> None:
-    """Wait until the live devices enforce what is now wanted, and say how many do."""
-    current, live = _count_devices(client) if no_wait else _wait_for_devices(client)
-    answer = answer | {"devices_live": live, "devices_current": current}
-    if live == 0:
-        said += "; no device is connected now."
-    elif current == live:
-        said += f"; enforced by {'the live device' if live == 1 else f'all {live} live devices'}."
-    else:
-        said += f"; enforced by {current} of {_count(live, 'live device')} so far."
-    _show(answer, as_json, said)
 
 
 @group.command("reset")
@@ -136,19 +191,20 @@ def reset(as_json: JsonOption = False, config: ConfigOption = None, data: DataOp
     _show(asdict(outcome), as_json, outcome.in_words())
 
 
-def _wait_for_devices(client: Client) -> tuple[int, int]:
-    deadline = time.monotonic() + WAIT_S
-    while True:
-        current, live = _count_devices(client)
-        if current == live or time.monotonic() >= deadline:
-            return current, live
-        time.sleep(_POLL_S)
+def _say_dry_run(file: str, answer: dict[str, Any], as_json: bool) -> None:
+    if as_json:
+        print_json(answer)
+        return
+    print_line(f"{file}: would be accepted, {_count(answer['rules'], 'rule')}. From {answer['before']}:")
+    _say_changes(answer)
+    say_findings(answer["findings"])
 
 
-def _count_devices(client: Client) -> tuple[int, int]:
-    """How many devices enforce what they should, and how many are connected."""
-    live = [device for device in client.get("devices")["devices"] if device["is_live"]]
-    return sum(device["is_current"] for device in live), len(live)
+def _say_changes(answer: dict[str, Any]) -> None:
+    for change in answer["changes"]:
+        print_line(f"  {change['words']}")
+    if not answer["changes"]:
+        print_line("  no difference")
 
 
 def _read(file: str) -> bytes:

@@ -330,7 +330,9 @@ def _staged(connection: Connection) -> Installation | None:
 
 
 def _changes_in_words(changed: Mapping[str, list[int | None]]) -> str:
-    def said(version: int | None) -> str:
-        return {None: "follows the others", 0: "no policy"}.get(version, f"version {version}")
+    def said(target: str, version: int | None) -> str:
+        if version is None and target != ALL:
+            return "follows the others"
+        return f"version {version}" if version else "no policy"
 
-    return "; ".join(f"{in_words(target)}: {said(after)}" for target, (_, after) in sorted(changed.items()))
+    return "; ".join(f"{in_words(target)}: {said(target, after)}" for target, (_, after) in sorted(changed.items()))

@@ -1,10 +1,10 @@
-"""Devices: register, list, revoke."""
+"""Devices: register, list, show, edit, revoke."""
 
 from __future__ import annotations
 
 from typing import Annotated, Any
 
-from fastapi import APIRouter
+from fastapi import APIRouter, Path
 from pydantic import BaseModel, ConfigDict, StringConstraints
 
 from ringfence.api.context import CurrentDatabase
@@ -14,6 +14,7 @@ from ringfence.mediation import devices
 router = APIRouter(prefix="/devices", tags=["devices"])
 
 Word = Annotated[str, StringConstraints(min_length=1, max_length=64)]
+DeviceName = Annotated[str, Path(min_length=1, max_length=64)]
 
 
 class RegisterBody(BaseModel):
@@ -23,6 +24,14 @@ class RegisterBody(BaseModel):
     name: Word
     kind: Word = "enum"
     site: Word | None = None
+
+
+class EditBody(BaseModel):
+    """What can be said of a device afterwards."""
+
+    model_config = ConfigDict(extra="forbid")
+    site: Word | None = None
+    note: Annotated[str, StringConstraints(max_length=1000)] | None = None
 
 
 class Registered(BaseModel):
@@ -52,8 +61,23 @@ def register(body: RegisterBody, identity: Administrator, database: CurrentDatab
     )
 
 
+@router.get("/{name}")
+def show(name: DeviceName, identity: Viewer, database: CurrentDatabase) -> dict[str, Any]:
+    """One device: what it should enforce, what it was last seen to, and what it reported."""
+    with database.connection() as connection:
+        return devices.read_device(connection, name).as_json()
+
+
+@router.patch("/{name}")
+def edit(name: DeviceName, body: EditBody, identity: Administrator, database: CurrentDatabase) -> dict[str, Any]:
+    """Say that it stands at another site, or note something; what is left out stays."""
+    with database.connection() as connection:
+        devices.edit_device(connection, name, identity.name, site=body.site, note=body.note)
+        return devices.read_device(connection, name).as_json()
+
+
 @router.delete("/{name}", status_code=204)
-def revoke(name: Word, identity: Administrator, database: CurrentDatabase) -> None:
+def revoke(name: DeviceName, identity: Administrator, database: CurrentDatabase) -> None:
     """Take a device's credential away."""
     with database.connection() as connection:
         devices.revoke_device(connection, name, identity.name)

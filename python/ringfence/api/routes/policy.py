@@ -1,24 +1,26 @@
-"""Policy: apply, show, versions, install, uninstall. Rolling back is installing an older version."""
+"""Policy as code and versions: apply, validate, export, compare, show. To edit: `drafts`; to act: `installation`."""
 
 from __future__ import annotations
 
+from datetime import UTC, datetime, timedelta
 from typing import Annotated, Any
 
 from fastapi import APIRouter, Path, Query, Request
 from fastapi.concurrency import run_in_threadpool
-from pydantic import BaseModel, ConfigDict, Field
+from fastapi.responses import PlainTextResponse
 
 from ringfence.api.context import CurrentDatabase
 from ringfence.api.security import Editor, Viewer
 from ringfence.database.connection import Database
-from ringfence.mediation.sites import first_site
-from ringfence.policy import versions
-from ringfence.policy.rules import parse_policy
+from ringfence.mediation.sites import all_sites
+from ringfence.policy import diff, drafts, findings, installation, named, versions
+from ringfence.policy.rules import Policy, parse_policy
 
 router = APIRouter(prefix="/policy", tags=["policy"])
 
 VersionNumber = Annotated[int, Path(ge=1, le=2**31 - 1)]
-_POLICY_BODY = {
+PolicyName = Annotated[str, Query(max_length=16, description="draft, installed, newest or a version's number")]
+POLICY_BODY = {
     "requestBody": {
         "required": True,
         "description": "The policy as an operator writes it",
@@ -30,23 +32,28 @@ _POLICY_BODY = {
 }
 
 
-class InstallBody(BaseModel):
-    """Which version shall act."""
-
-    model_config = ConfigDict(extra="forbid")
-    version: int = Field(ge=1, le=2**31 - 1)
-
-
-@router.post("", openapi_extra=_POLICY_BODY)
+@router.post("", openapi_extra=POLICY_BODY)
 async def apply_policy(
     request: Request,
     identity: Editor,
     database: CurrentDatabase,
     message: Annotated[str, Query(max_length=500)] = "",
     dry_run: bool = False,
+    install: bool = True,
+    confirm_within_s: Annotated[float | None, Query(gt=0)] = None,
 ) -> dict[str, Any]:
-    """Check a policy, commit it as a version and install that everywhere; with `dry_run` only check."""
-    return await run_in_threadpool(_apply, database, await request.body(), identity.name, message, dry_run)
+    """Check a policy, commit it as a version and install that everywhere; with `dry_run` say what that would change."""
+    text = await request.body()
+    if dry_run:
+        return await run_in_threadpool(_try, database, text)
+    within = timedelta(seconds=confirm_within_s) if confirm_within_s is not None else None
+    return await run_in_threadpool(_apply, database, text, identity.name, message, install, within)
+
+
+@router.post("/validate", openapi_extra=POLICY_BODY)
+async def validate(request: Request, identity: Viewer, database: CurrentDatabase) -> dict[str, Any]:
+    """Findings on a policy, errors first; nothing is written."""
+    return await run_in_threadpool(_validate, database, await request.body())
 
 
 @router.get("")
@@ -58,6 +65,29 @@ def show_installed(identity: Viewer, database: CurrentDatabase) -> dict[str, Any
             return {"version": 0, "hash": "", "policy": None}
         number = installed.version
         return _shown(versions.read_version(connection, number), versions.read_source(connection, number))
+
+
+@router.get("/export", response_class=PlainTextResponse, responses={200: {"content": {"application/yaml": {}}}})
+def export(identity: Viewer, database: CurrentDatabase, of: PolicyName = "installed") -> PlainTextResponse:
+    """A policy as YAML that applies to the same policy again: for git."""
+    with database.connection() as connection:
+        policy = named.read_named(connection, of).policy
+    return PlainTextResponse(diff.export(policy), media_type="application/yaml")
+
+
+@router.get("/schema")
+def schema(identity: Viewer) -> dict[str, Any]:
+    """JSON schema of a policy."""
+    return named.policy_schema()
+
+
+@router.get("/diff")
+def compare(
+    identity: Viewer, database: CurrentDatabase, before: PolicyName = "installed", after: PolicyName = "draft"
+) -> dict[str, Any]:
+    """What differs between two policies: object by object in words, and as a unified diff of YAML."""
+    with database.connection() as connection:
+        return named.compare(connection, before, after).as_json()
 
 
 @router.get("/versions")
@@ -76,31 +106,44 @@ def show_version(version: VersionNumber, identity: Viewer, database: CurrentData
         return _shown(versions.read_version(connection, version), versions.read_source(connection, version))
 
 
-@router.post("/install")
-def install_version(body: InstallBody, identity: Editor, database: CurrentDatabase) -> dict[str, Any]:
-    """Make a version act everywhere."""
-    with database.connection() as connection:
-        return versions.install_version(connection, body.version, identity.name).as_json()
-
-
-@router.post("/uninstall")
-def uninstall(identity: Editor, database: CurrentDatabase) -> dict[str, Any]:
-    """No policy acts anywhere: every edge answers as its fail mode says."""
-    with database.connection() as connection:
-        versions.uninstall(connection, identity.name)
-    return {"version": 0}
-
-
-def _apply(database: Database, text: bytes, author: str, message: str, dry_run: bool) -> dict[str, Any]:
+def _try(database: Database, text: bytes) -> dict[str, Any]:
     policy = parse_policy(text)
     with database.connection() as connection:
-        site = first_site(connection)
-        if dry_run:
-            versions.check_policy(connection, policy, site)
-            return {"dry_run": True, "rules": len(policy.rules)}
-        commit = versions.commit_policy(connection, policy, site, author, message)
-        installed = versions.install_version(connection, commit.version.version, author)
-    return installed.as_json() | {"is_new": commit.is_new}
+        found = findings.check_whole(policy, drafts.read_surroundings(connection))
+        findings.refuse_errors(found)
+        first, *others = all_sites(connection)
+        versions.check_policy(connection, policy, first, other_sites=others)
+        compared = named.compare(connection, "installed", policy)
+    said = {"dry_run": True, "rules": len(policy.rules), "findings": [one.as_json() for one in found]}
+    return said | compared.as_json()
+
+
+def _apply(
+    database: Database, text: bytes, author: str, message: str, is_installed: bool, within: timedelta | None
+) -> dict[str, Any]:
+    policy = parse_policy(text)
+    with database.connection() as connection:
+        found = findings.check_whole(policy, drafts.read_surroundings(connection))
+        findings.refuse_errors(found)
+        first, *others = all_sites(connection)
+        commit = versions.commit_policy(connection, policy, first, author, message, other_sites=others)
+        number = commit.version.version
+        made = None
+        if is_installed:
+            made = installation.install(connection, number, author, datetime.now(UTC), confirm_within=within)
+        version = versions.read_version(connection, number)
+    return version.as_json() | {
+        "is_new": commit.is_new,
+        "installation": made.as_json() if made else None,
+        "findings": [one.as_json() for one in found],
+    }
+
+
+def _validate(database: Database, text: bytes) -> dict[str, Any]:
+    policy: Policy = parse_policy(text)
+    with database.connection() as connection:
+        found = findings.check_whole(policy, drafts.read_surroundings(connection))
+    return {"rules": len(policy.rules), "findings": [one.as_json() for one in found]}
 
 
 def _shown(version: versions.Version, source: dict[str, Any]) -> dict[str, Any]:
