@@ -12,8 +12,19 @@ class Policy:
         """Compile with the contents of lists that the document names, by hash. PolicyError."""
     @property
     def version(self) -> int: ...
-    def explain(self, source: str | None, destination: str, now_us: int, entries: DynamicEntries | None = None) -> str:
-        """JSON object: decision, normalised numbers, direction and a verdict for every rule (docs/contracts.md 4)."""
+    def explain(
+        self,
+        source: str | None,
+        destination: str,
+        now_us: int,
+        entries: DynamicEntries | None = None,
+        client: str | None = None,
+        apex: str | None = None,
+    ) -> str:
+        """JSON object: decision, normalised numbers, direction and a verdict for every rule (docs/contracts.md 4).
+
+        `client` is the address of the SBC that asks, `apex` the zone it asks under. ValueError: no address.
+        """
 
 class DynamicEntries:
     """Compiled entries of dynamic lists, as they act beside a policy."""

@@ -7,12 +7,22 @@ from collections.abc import Sequence
 from datetime import datetime
 from typing import Any
 
+from psycopg import Connection
 from tests.ingest import samples
 
 from ringfence._native import DynamicEntries, Policy
 from ringfence.database.connection import Database
 from ringfence.mediation.ingest.store import Ingest
+from ringfence.mediation.sites import first_site
+from ringfence.policy.documents import Place
+from ringfence.policy.engines import version_candidate
 from ringfence.vocabulary import Action, Direction, NumberClass, Reason
+
+
+def engine_of(connection: Connection, version: int) -> Policy:
+    """A version as devices of the first site have it that no rule names."""
+    place = Place(first_site(connection))
+    return version_candidate(connection, version, [place]).places[place.site.name, ""].engine
 
 
 def decided(

@@ -10,7 +10,7 @@ from typing import Any
 
 import pytest
 from tests.ingest import samples
-from tests.mediation.recording import decided, record
+from tests.mediation.recording import decided, engine_of, record
 from tests.mediation_server import RunningMediation, wait_until
 from typer.testing import CliRunner
 
@@ -22,6 +22,7 @@ from ringfence.mediation.jobs import Cancelled, Progress
 from ringfence.mediation.simulation import SimulationRequest, bucket_s, prepare, simulate
 from ringfence.mediation.sites import ensure_first_site, first_site
 from ringfence.policy import engines, versions
+from ringfence.policy.documents import Place
 from ringfence.policy.rules import parse_policy
 from ringfence.settings import Settings
 from ringfence.vocabulary import Role
@@ -65,7 +66,7 @@ def traffic(count: int, seed: int = 1) -> list[tuple[str | None, str, datetime]]
 
 def record_traffic(database: Database, version: int, count: int = 400) -> list[dict[str, Any]]:
     with database.connection() as connection:
-        engine = engines.compiled_version(connection, versions.read_version(connection, version))
+        engine = engine_of(connection, version)
         device = register_device(connection, f"enum-{version}", "enum", None, "test")[0]
     events = [decided(engine, *call) for call in traffic(count, version)]
     record(database, device.device_id, events, NOW)
@@ -104,7 +105,9 @@ def test_what_would_change_is_told_by_kind_rule_number_time_and_sample(site: Dat
     by_rule = {rule["name"]: rule for rule in report["rules"]}
     # What each call gets under the new policy, by the plain walk of explain.
     with site.connection() as connection:
-        engine = engines.policy_candidate(connection, parse_policy(NEW), first_site(connection)).engine_at("", "")
+        place = Place(first_site(connection))
+        candidate = engines.policy_candidate(connection, parse_policy(NEW), [place])
+        engine = candidate.places[place.site.name, ""].engine
     would = [decided(engine, *call) for call in traffic(len(events), version)]
     pairs = list(zip(events, would, strict=True))
     assert report["kinds"] == {

@@ -9,7 +9,7 @@ use pyo3::pybacked::PyBackedBytes;
 use ringfence_numbers::{
     DialPlan, Pattern, PatternError, ROUTING_PARAMETERS, Site, uri_user, without_escapes,
 };
-use ringfence_policy::{Contents, DynamicEntries, Snapshot, contents_named};
+use ringfence_policy::{Asker, Contents, DynamicEntries, Snapshot, contents_named};
 
 create_exception!(
     ringfence._native,
@@ -42,7 +42,8 @@ impl Policy {
         self.snapshot.version()
     }
 
-    #[pyo3(signature = (source, destination, now_us, entries=None))]
+    #[pyo3(signature = (source, destination, now_us, entries=None, client=None, apex=None))]
+    #[expect(clippy::too_many_arguments, reason = "they are Python's, by name")]
     fn explain(
         &self,
         py: Python<'_>,
@@ -50,11 +51,20 @@ impl Policy {
         destination: &str,
         now_us: i64,
         entries: Option<&PyDynamicEntries>,
+        client: Option<&str>,
+        apex: Option<&str>,
     ) -> PyResult<String> {
+        let client = client
+            .map(str::parse)
+            .transpose()
+            .map_err(|_| PyValueError::new_err("client: is no IP address"))?;
+        let asker = Asker { client, apex };
         let none = DynamicEntries::default();
         let entries = entries.map_or(&none, |entries| &*entries.entries);
         py.detach(|| {
-            let explained = self.snapshot.explain(source, destination, now_us, entries);
+            let explained = self
+                .snapshot
+                .explain_to(source, destination, now_us, entries, &asker);
             serde_json::to_string(&explained)
         })
         .map_err(|error| PyValueError::new_err(error.to_string()))

@@ -194,7 +194,7 @@ pub struct Rule {
 }
 
 /// More than `limit` calls in `window_s` seconds.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Deserialize)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, serde::Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct Rate {
     /// Calls that are still below the rate.
@@ -206,7 +206,7 @@ pub struct Rate {
 }
 
 /// What a rate is counted for.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Deserialize)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, serde::Serialize, Deserialize)]
 #[serde(rename_all = "lowercase")]
 pub enum RateKey {
     /// Each source.

@@ -1,11 +1,13 @@
 //! Why a call is decided as it is: the decision, and a verdict for every rule (docs/contracts.md 4).
+use std::net::IpAddr;
+
 use jiff::Timestamp;
 use ringfence_numbers::{NEVER, NumberClass, Party};
 use serde::Serialize;
 
-use crate::document::{Matcher, Mode};
+use crate::document::{Matcher, Mode, Rate};
 use crate::snapshot::{Call, CompiledRule, Snapshot};
-use crate::{Action, Decision, DynamicEntries, REGEXP_MAX, Reason, Values};
+use crate::{Action, Answers, Decision, DynamicEntries, REGEXP_MAX, Reason, Values};
 
 /// What `explain` answers, as it is shown.
 #[derive(Debug, Serialize)]
@@ -34,8 +36,10 @@ pub struct Explanation {
     pub direction: &'static str,
     /// Names of monitored rules that matched.
     pub monitored: Vec<String>,
-    /// The NAPTR regexp; `{host}` is left where the asked apex fills it in.
+    /// The NAPTR regexp; `{host}` is left where the asked apex fills it in, unless the asker knows it.
     pub answer: Option<String>,
+    /// The NAPTR services field beside it.
+    pub service: Option<String>,
     /// Every rule in order.
     pub rules: Vec<RuleVerdict>,
 }
@@ -53,6 +57,33 @@ pub struct RuleVerdict {
     pub verdict: Verdict,
     /// In words.
     pub why: String,
+    /// What did not hold, for a rule that was passed over.
+    pub condition: Option<Condition>,
+    /// The rate that a rule depends on.
+    pub rate: Option<Rate>,
+}
+
+/// What a rule asks of a call.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Condition {
+    /// Its direction.
+    Direction,
+    /// Who calls.
+    Source,
+    /// Who is called.
+    Destination,
+    /// When.
+    Schedule,
+}
+
+/// The SBC for which an answer is written.
+#[derive(Debug, Clone, Copy, Default)]
+pub struct Asker<'a> {
+    /// Its address, which tells its profile.
+    pub client: Option<IpAddr>,
+    /// The apex that it asks under.
+    pub apex: Option<&'a str>,
 }
 
 /// What became of a rule.
@@ -63,6 +94,8 @@ pub enum Verdict {
     Decides,
     /// It matches, in monitor mode.
     WouldDecide,
+    /// All but its rate holds: whether that is exceeded only the devices know.
+    DependsOnRate,
     /// It does not match.
     PassedOver,
     /// The decision fell before it.
@@ -81,6 +114,19 @@ impl Snapshot {
         now_us: i64,
         entries: &DynamicEntries,
     ) -> Explanation {
+        self.explain_to(source, destination, now_us, entries, &Asker::default())
+    }
+
+    /// As [`Self::explain`], the answer written as this SBC gets it.
+    #[must_use]
+    pub fn explain_to(
+        &self,
+        source: Option<&str>,
+        destination: &str,
+        now_us: i64,
+        entries: &DynamicEntries,
+        asker: &Asker<'_>,
+    ) -> Explanation {
         let from = source.map_or(Party::ABSENT, |text| self.plan.normalise(text.as_bytes()));
         let to = self.plan.normalise(destination.as_bytes());
         let call = self.call(from, to);
@@ -98,6 +144,7 @@ impl Snapshot {
                 .find(|rule| rule.id == id)
                 .map(|rule| rule.name.clone())
         };
+        let answers = self.answers_to(asker);
         Explanation {
             action: decision.action,
             reason: decision.reason,
@@ -116,31 +163,55 @@ impl Snapshot {
                 .iter()
                 .filter_map(|&id| name(id))
                 .collect(),
-            answer: self.answer_text(&decision, &call, destination),
+            answer: answer_text(&answers, &decision, &call, destination),
+            service: answers
+                .template(decision.action)
+                .map(|_| answers.service().to_owned()),
             rules: verdicts,
         }
     }
 
-    fn answer_text(&self, decision: &Decision, call: &Call, destination: &str) -> Option<String> {
-        let digits: Vec<u8> = destination
-            .bytes()
-            .filter(u8::is_ascii_digit)
-            .take(32)
-            .collect();
-        let values = Values {
-            target: decision.target,
-            destination: call.destination.number,
-            destination_digits: &digits,
-            source: call.source.number,
-            rule_id: decision.rule_id,
-        };
-        let mut out = [0; REGEXP_MAX];
-        let length = self
-            .answers
-            .template(decision.action)?
-            .write(&values, &mut out)?;
-        Some(String::from_utf8_lossy(&out[..length]).into_owned())
+    fn answers_to(&self, asker: &Asker<'_>) -> Answers {
+        let profile = asker.client.and_then(|client| self.profile_of(client));
+        let answers = profile.map_or(&self.answers, |id| &self.profiles[id.index()]);
+        match asker.apex.map(|apex| answers.for_host(apex)) {
+            Some(Ok(filled)) => filled,
+            _ => answers.clone(),
+        }
     }
+}
+
+fn answer_text(
+    answers: &Answers,
+    decision: &Decision,
+    call: &Call,
+    destination: &str,
+) -> Option<String> {
+    let digits: Vec<u8> = destination
+        .bytes()
+        .filter(u8::is_ascii_digit)
+        .take(32)
+        .collect();
+    let values = Values {
+        target: decision.target,
+        destination: call.destination.number,
+        destination_digits: &digits,
+        source: call.source.number,
+        rule_id: decision.rule_id,
+    };
+    let mut out = [0; REGEXP_MAX];
+    let length = answers
+        .template(decision.action)?
+        .write(&values, &mut out)?;
+    Some(String::from_utf8_lossy(&out[..length]).into_owned())
+}
+
+/// A rate is told as what the devices hold, not guessed.
+fn rate_in_words(why: &str, rate: &Rate) -> String {
+    let (limit, window, key) = (rate.limit, rate.window_s, rate.key.word());
+    format!(
+        "{why}; acts above {limit} calls in {window} s per {key}, counted on each device: not evaluated here"
+    )
 }
 
 fn shown(party: &Party, raw: Option<&str>) -> Option<String> {
@@ -179,16 +250,23 @@ impl Walk<'_> {
             .then(|| "the destination is protected and allowed before any rule".to_owned());
         let mut verdicts = Vec::with_capacity(self.snapshot.rules.len());
         for rule in &self.snapshot.rules {
+            let mut condition = None;
             let (verdict, why) = match (&decided_by, rule.mode) {
                 (_, Mode::Off) => (Verdict::Off, "the rule is switched off".to_owned()),
                 (Some(why), _) => (Verdict::NotReached, why.clone()),
                 (None, mode) => match self.test(rule, &source_lists, &destination_lists) {
-                    Err(why) => (Verdict::PassedOver, why),
-                    Ok(why) if mode == Mode::Monitor => (Verdict::WouldDecide, why),
-                    Ok(why) => {
-                        decided_by = Some(format!("rule {:?} decided before", rule.name));
-                        (Verdict::Decides, why)
+                    Err((failed, why)) => {
+                        condition = Some(failed);
+                        (Verdict::PassedOver, why)
                     }
+                    Ok(why) => match (&rule.rate, mode) {
+                        (Some(rate), _) => (Verdict::DependsOnRate, rate_in_words(&why, rate)),
+                        (None, Mode::Monitor) => (Verdict::WouldDecide, why),
+                        (None, _) => {
+                            decided_by = Some(format!("rule {:?} decided before", rule.name));
+                            (Verdict::Decides, why)
+                        }
+                    },
                 },
             };
             verdicts.push(RuleVerdict {
@@ -197,41 +275,43 @@ impl Walk<'_> {
                 mode: rule.mode,
                 verdict,
                 why,
+                condition,
+                rate: rule.rate.filter(|_| verdict == Verdict::DependsOnRate),
             });
         }
         verdicts
     }
 
-    /// Why the rule matches, or the first condition that does not hold.
+    /// Why the rule matches but for its rate, or the first condition that does not hold.
     fn test(
         &self,
         rule: &CompiledRule,
         source_lists: &[u32],
         destination_lists: &[u32],
-    ) -> Result<String, String> {
+    ) -> Result<String, (Condition, String)> {
         if !rule.direction.includes(self.call.direction) {
-            return Err(format!(
-                "the call's direction is {}",
-                self.call.direction.word()
-            ));
+            let direction = self.call.direction.word();
+            let why = format!("the call's direction is {direction}");
+            return Err((Condition::Direction, why));
         }
-        let source = self.side("source", &rule.sources, &self.call.source, source_lists)?;
-        let destination = self.side(
-            "destination",
-            &rule.destinations,
-            &self.call.destination,
-            destination_lists,
-        )?;
+        let source = self
+            .side("source", &rule.sources, &self.call.source, source_lists)
+            .map_err(|why| (Condition::Source, why))?;
+        let destination = self
+            .side(
+                "destination",
+                &rule.destinations,
+                &self.call.destination,
+                destination_lists,
+            )
+            .map_err(|why| (Condition::Destination, why))?;
         if !self.snapshot.is_in_schedule(rule, self.now_us) {
             let name = rule
                 .schedule
                 .map_or("", |place| &self.snapshot.schedules[place].name);
-            return Err(format!("the time is outside schedule {name:?}"));
-        }
-        if let Some(rate) = &rule.rate {
-            let (limit, window, key) = (rate.limit, rate.window_s, rate.key.word());
-            return Err(format!(
-                "acts only above {limit} calls in {window} s per {key}; explain counts none"
+            return Err((
+                Condition::Schedule,
+                format!("the time is outside schedule {name:?}"),
             ));
         }
         Ok(format!("{source}; {destination}"))

@@ -37,7 +37,7 @@ pub use document::{
 };
 pub use dynamic::{DYNAMIC_ENTRIES_MAX, DynamicEntries};
 pub use error::PolicyError;
-pub use explain::{Explanation, RuleVerdict, Verdict};
+pub use explain::{Asker, Condition, Explanation, RuleVerdict, Verdict};
 pub use network::{Network, NetworkMap};
 pub use rate::RateCounters;
 pub use recorded::{RecordedCall, Replay};

@@ -1,7 +1,7 @@
 //! The policy document of docs/contracts.md 4: what it means, and that faults name their field.
 #![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic)]
 
-use ringfence_policy::{DynamicEntries, NoOpinion, Snapshot};
+use ringfence_policy::{Asker, DynamicEntries, NoOpinion, Snapshot};
 use serde_json::{Value, json};
 
 const CONTRACT: &str = r#"{"format": 1, "version": 7,
@@ -31,9 +31,11 @@ fn explain_has_the_shape_of_the_contract() {
     let expected = json!({"action": "terminate", "reason": "rule", "rule": "premium", "rule_id": 12, "target": null, "policy_version": 7,
         "source": "+12105550123", "source_class": "number", "destination": "+19005550100", "destination_class": "number",
         "direction": "outbound", "monitored": [], "answer": r"!^(.*)$!sip:\1@terminate.{host}!",
-        "rules": [
-            {"id": 12, "name": "premium", "mode": "enforce", "verdict": "decides", "why": "any source; destination +19005550100 is in +19005550100"},
-            {"id": 13, "name": "moved", "mode": "enforce", "verdict": "not_reached", "why": "rule \"premium\" decided before"}]});
+        "service": "E2U+sip", "rules": [
+            {"id": 12, "name": "premium", "mode": "enforce", "verdict": "decides", "why": "any source; destination +19005550100 is in +19005550100",
+             "condition": null, "rate": null},
+            {"id": 13, "name": "moved", "mode": "enforce", "verdict": "not_reached", "why": "rule \"premium\" decided before",
+             "condition": null, "rate": null}]});
     assert_eq!(found, expected);
 }
 
@@ -230,4 +232,72 @@ fn refuses_unknown_fields_and_what_is_no_document() {
     for bytes in [&b""[..], b"{", b"[]", b"\xff", b"{\"format\":1}"] {
         assert_eq!(Snapshot::from_bytes(bytes).unwrap_err().field, "policy");
     }
+}
+
+#[test]
+fn the_answer_is_written_as_the_sbc_that_asks_gets_it() {
+    let document = json!({"format": 1, "version": 1, "site": {"country_code": "1"}, "rules": [],
+        "answers": {"allow": "!^(.*)$!sip:\\1@allow.{host}!"},
+        "profiles": {"cisco": {"allow": "!^(.*)$!sip:\\1@{host};x!", "service": "sip+E2U"}},
+        "clients": [{"network": "192.0.2.0/24", "profile": "cisco", "name": "edge"}]});
+    let snapshot = Snapshot::from_bytes(document.to_string().as_bytes()).unwrap();
+    let answer = |client: &str, apex| {
+        let asker = Asker {
+            client: client.parse().ok(),
+            apex,
+        };
+        let found =
+            snapshot.explain_to(None, "+12105550100", 0, &DynamicEntries::default(), &asker);
+        (found.answer.unwrap(), found.service.unwrap())
+    };
+    let pair = |text: &str, service: &str| (text.to_owned(), service.to_owned());
+    assert_eq!(
+        answer("192.0.2.7", Some("e164.example")),
+        pair(r"!^(.*)$!sip:\1@e164.example;x!", "sip+E2U")
+    );
+    assert_eq!(
+        answer("198.51.100.1", Some("e164.example")),
+        pair(r"!^(.*)$!sip:\1@allow.e164.example!", "E2U+sip")
+    );
+    assert_eq!(
+        answer("", None),
+        pair(r"!^(.*)$!sip:\1@allow.{host}!", "E2U+sip")
+    );
+    assert_eq!(
+        answer("", Some("not a host")),
+        pair(r"!^(.*)$!sip:\1@allow.{host}!", "E2U+sip")
+    );
+}
+
+#[test]
+fn a_rate_is_told_as_state_and_a_failed_condition_is_named() {
+    let rule = |id: u32, sources: Value, rate: Value| {
+        json!({"id": id, "name": format!("r{id}"), "mode": "enforce", "direction": "any", "sources": sources,
+               "destinations": [], "action": "terminate", "target": null, "schedule": null, "rate": rate})
+    };
+    let rate = json!({"limit": 10, "window_s": 60, "key": "source"});
+    let document = json!({"format": 1, "version": 1, "site": {"country_code": "1"},
+        "rules": [rule(1, json!([]), rate.clone()), rule(2, json!(["+1900*"]), Value::Null), rule(3, json!([]), Value::Null)]});
+    let snapshot = Snapshot::from_bytes(document.to_string().as_bytes()).unwrap();
+    let found = serde_json::to_value(snapshot.explain(
+        Some("+12105550123"),
+        "+12105550100",
+        0,
+        &DynamicEntries::default(),
+    ))
+    .unwrap();
+    let rules = &found["rules"];
+    assert_eq!(
+        (&rules[0]["verdict"], &rules[0]["rate"]),
+        (&json!("depends_on_rate"), &rate)
+    );
+    assert_eq!(
+        rules[0]["why"],
+        "any source; any destination; acts above 10 calls in 60 s per source, counted on each device: not evaluated here"
+    );
+    assert_eq!(
+        (&rules[1]["verdict"], &rules[1]["condition"]),
+        (&json!("passed_over"), &json!("source"))
+    );
+    assert_eq!(found["rule"], "r3");
 }

@@ -21,7 +21,7 @@ from ringfence.analytics.buckets import QUERY_TIMEOUT_S, time_limit
 from ringfence.analytics.cursor import Cursor
 from ringfence.analytics.sip_calls import SIP_PAGE, SipCall, sip_call
 from ringfence.analytics.words import number_text
-from ringfence.errors import InvalidInputError
+from ringfence.errors import InvalidInputError, NotFoundError
 from ringfence.vocabulary import Action, CallResult, Dataset, Direction, NumberClass, Reason
 
 MAX_LIMIT = 10_000
@@ -198,6 +198,35 @@ def follow_calls(
             if len(fresh) == wanted.limit:
                 advanced[stream] = fresh[-1].sequence
     return sorted(calls, key=lambda call: (call.time, call.stream, call.sequence)), advanced
+
+
+def read_call(connection: psycopg.Connection, stream: int, sequence: int) -> Call:
+    """One call by what its JSON names `stream` and `sequence`. NotFoundError: never was, or is kept no more."""
+    found = _fetch(
+        connection,
+        Dataset.ENUM,
+        ["stream_id = %(stream)s", "sequence = %(sequence)s"],
+        {"stream": stream, "sequence": sequence, "limit": 1},
+        _AS_ARRIVED,
+    )
+    call = found[0] if found else None
+    if not isinstance(call, Call):
+        raise NotFoundError(f"call {stream}/{sequence} is not recorded, or is kept no more")
+    return call
+
+
+def stream_of(connection: psycopg.Connection, device: str, journal: int, number: int) -> int:
+    """The stream of a device's journal as calls name it. NotFoundError."""
+    row = connection.execute(
+        """
+        SELECT stream_id FROM device_stream JOIN device USING (device_id)
+        WHERE device.name = %s AND journal_id = %s AND stream = %s
+        """,
+        (device, journal, number),
+    ).fetchone()
+    if row is None:
+        raise NotFoundError(f"device {device!r} has no stream {number} of a journal {journal}")
+    return int(row[0])
 
 
 def _periods(upper: datetime, start: datetime | None) -> Iterator[tuple[datetime | None, datetime | None]]:

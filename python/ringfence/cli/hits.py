@@ -43,8 +43,15 @@ def rules(
         return
     shown = [rule for rule in report["rules"] if rule["is_unused"] or not unused]
     print_table(
-        ("rule", "mode", "action", "hits", "monitored", "last (UTC)"),
-        [(r["name"], r["mode"], r["action"], r["hits"], r["monitored"], _time(r["last_at"]) or "never") for r in shown],
+        ("rule", "mode", "action", "hits", "monitored", "last (UTC)", "never decides, shadowed by"),
+        [
+            (
+                *(r[name] for name in ("name", "mode", "action", "hits", "monitored")),
+                _time(r["last_at"]) or "never",
+                r["shadowed_by"],
+            )
+            for r in shown
+        ],
     )
     if report["counted_since"] and datetime.fromisoformat(report["counted_since"]) > start:
         print_line(f"Calls are counted since {_time(report['counted_since'])} UTC.")

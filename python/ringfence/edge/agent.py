@@ -144,6 +144,7 @@ class Agent(EdgeAgent):
         self._deciding = server
         self._entries = entries
         self._apex = apex
+        self.heartbeat.apex = [apex]
         if entries is not None:
             entries.failures = self.failures
         self.follower = PolicyFollower(

@@ -35,6 +35,8 @@ class Heartbeat:
         self._journal = journal
         self._policy = policy
         self._interval_s = interval_s
+        # The zones that an ENUM server answers; reported, so that explain can fill in the host of an answer.
+        self.apex: list[str] = []
         # Mediation's clock minus ours at the last heartbeat, microseconds; half of the round trip is its error.
         self.clock_offset_us: int | None = None
         self._soon = asyncio.Event()
@@ -74,6 +76,7 @@ class Heartbeat:
             "policy_hash": policy_hash,
             "now_us": time.time_ns() // 1000,
             "listen": self._server.addresses,
+            "apex": self.apex,
             "counters": json.loads(self._server.counters()),
             "journal": {
                 "durable": sum(durable for _, _, durable, _ in streams),

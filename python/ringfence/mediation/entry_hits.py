@@ -58,7 +58,7 @@ def prepare(connection: Connection, name: str, start: datetime, end: datetime, n
     lists = list_in_versions(connection, name, known)
     installed = versions.installed_everywhere(connection).version
     current = next((one for one in lists if one.version == installed), lists[0])
-    entries = dynamic.list_entries(connection, name, now) if current.is_dynamic else []
+    entries = dynamic.acting_entries(connection, name, now) if current.is_dynamic else []
     devices = recording_devices(connection, None, None)
     return EntryHitsRequest(name, start, end, tuple(lists), current, tuple(entries), devices)
 

@@ -58,3 +58,17 @@ def read_places(connection: Connection) -> Places:
         {row[0]: row[1] for row in devices},
         {row[0]: Reported(row[2], row[3], row[4]) for row in devices},
     )
+
+
+def apex_of(connection: Connection, site: str, device: str | None) -> str | None:
+    """The zone that SBCs ask under, as reported: by the device, else by the ENUM device of the site seen last."""
+    row = connection.execute(
+        """
+        SELECT d.report -> 'apex' ->> 0 FROM device d JOIN site s USING (site_id)
+        WHERE d.kind = 'enum' AND d.revoked_at IS NULL AND s.name = %(site)s AND d.report -> 'apex' ->> 0 IS NOT NULL
+          AND (%(device)s::text IS NULL OR d.name = %(device)s)
+        ORDER BY d.last_seen_at DESC NULLS LAST LIMIT 1
+        """,
+        {"site": site, "device": device},
+    ).fetchone()
+    return row[0] if row else None

@@ -31,9 +31,10 @@ from ringfence.analytics.words import number_text
 from ringfence.database.columnar import columnar_reader
 from ringfence.database.connection import Database
 from ringfence.mediation.jobs import Progress
-from ringfence.mediation.sites import first_site
-from ringfence.policy import dynamic, engines, versions
+from ringfence.mediation.sites import all_sites
+from ringfence.policy import drafts, dynamic, engines
 from ringfence.policy.difference import KINDS, Difference
+from ringfence.policy.documents import Place
 from ringfence.policy.engines import Candidate
 from ringfence.policy.rules import Policy
 from ringfence.vocabulary import Action, Direction
@@ -76,9 +77,12 @@ class Simulation:
 def prepare(connection: Connection, request: SimulationRequest, now: datetime) -> Simulation:
     """Find and compile what is asked for, so that a mistake is told at once. InvalidInputError, NotFoundError."""
     check_period(request.start, request.end)
-    candidate = _candidate(connection, request)
-    baseline = _baseline(connection, request.against)
     devices = recording_devices(connection, request.site, request.device)
+    sites = {site.name: site for site in all_sites(connection)}
+    # Without devices there are no calls, but a policy that does not compile is told all the same.
+    places = [Place(sites[device.site], device.name) for device in devices] or [Place(next(iter(sites.values())))]
+    candidate = _candidate(connection, request, places)
+    baseline = _baseline(connection, request.against, places)
     names = engines.rule_names(connection) | {rule.rule_id: rule.name for rule in candidate.rules}
     return Simulation(request, candidate, baseline, devices, dynamic.compile_entries(connection, now), names)
 
@@ -122,7 +126,7 @@ class Replays:
         engine_devices: dict[int, list[int]] = defaultdict(list)
         compiled: dict[int, CompiledPolicy] = {}
         for device in devices:
-            engine = candidate.engine_at(device.site, device.name)
+            engine = candidate.places[device.site, device.name].engine
             compiled[id(engine)] = engine
             engine_devices[id(engine)].append(device.device_id)
         acting = entries if candidate.has_dynamic_lists else None
@@ -157,27 +161,22 @@ def _decide(replay: Replay, asked: pa.RecordBatch) -> pa.RecordBatch:
     return pa.ipc.open_stream(decided).read_next_batch()
 
 
-def _candidate(connection: Connection, request: SimulationRequest) -> Candidate:
+def _candidate(connection: Connection, request: SimulationRequest, places: list[Place]) -> Candidate:
     if request.policy is not None:
-        return engines.policy_candidate(connection, request.policy, first_site(connection))
+        return engines.policy_candidate(connection, request.policy, places)
     if request.draft:
-        return engines.draft_candidate(connection, first_site(connection))
+        return engines.policy_candidate(connection, drafts.read_draft(connection).policy, places, "draft")
     if request.version is not None:
-        return engines.version_candidate(connection, request.version)
-    return _installed(connection)
+        return engines.version_candidate(connection, request.version, places)
+    return engines.installed_candidate(connection, places)
 
 
-def _baseline(connection: Connection, against: str) -> Candidate | None:
+def _baseline(connection: Connection, against: str, places: list[Place]) -> Candidate | None:
     if against == "recorded":
         return None
-    return _installed(connection) if against == "installed" else engines.version_candidate(connection, int(against))
-
-
-def _installed(connection: Connection) -> Candidate:
-    installed = versions.installed_everywhere(connection)
-    if installed == versions.UNINSTALLED:
-        return engines.no_policy(connection, first_site(connection))
-    return engines.version_candidate(connection, installed.version)
+    if against == "installed":
+        return engines.installed_candidate(connection, places)
+    return engines.version_candidate(connection, int(against), places)
 
 
 def _report(

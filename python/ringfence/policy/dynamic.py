@@ -139,6 +139,18 @@ def list_entries(connection: Connection, name: str, now: datetime, limit: int = 
     return found
 
 
+def acting_entries(connection: Connection, name: str, now: datetime) -> list[Entry]:
+    """The acting entries of a list, whether or not any policy declares it."""
+    with connection.cursor(row_factory=class_row(Entry)) as cursor:
+        return cursor.execute(
+            """
+            SELECT list, pattern, note, origin, added_at, expires_at FROM dynamic_entry
+            WHERE list = %s AND (expires_at IS NULL OR expires_at > %s) ORDER BY added_at DESC, pattern
+            """,
+            (name, now),
+        ).fetchall()
+
+
 def expire(connection: Connection, now: datetime) -> int:
     """Tidy: forget entries that have ended, and changes older than a day. How many entries went.
 
