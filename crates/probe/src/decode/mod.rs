@@ -27,6 +27,8 @@ pub struct Frame<'a> {
     pub data: &'a [u8],
     /// Its length on the wire; more than `data` when the capture cut it.
     pub wire_length: u32,
+    /// VLAN id of a tag that was taken off before, 0 for none.
+    pub vlan: u16,
 }
 
 /// What carries the payload.
@@ -81,6 +83,20 @@ pub struct DecodeCounters {
     pub too_deep: u64,
     /// Payload cut by the capture's snap length; passed on all the same.
     pub cut: u64,
+}
+
+impl DecodeCounters {
+    /// Adds what another thread counted.
+    pub(crate) const fn add(&mut self, other: &Self) {
+        self.frames += other.frames;
+        self.udp += other.udp;
+        self.tcp += other.tcp;
+        self.not_ip += other.not_ip;
+        self.other_protocol += other.other_protocol;
+        self.malformed += other.malformed;
+        self.too_deep += other.too_deep;
+        self.cut += other.cut;
+    }
 }
 
 /// Layers inside one another at most: a tunnel in a tunnel under two tags is eight.
@@ -141,7 +157,7 @@ impl Decoder {
             &Context {
                 time_ns: frame.time_ns,
                 depth: 0,
-                vlan: 0,
+                vlan: frame.vlan,
             },
             visit,
         );
@@ -196,7 +212,7 @@ fn plain_udp<'a>(frame: &Frame<'a>) -> Option<Packet<'a>> {
         transport: Transport::Udp,
         payload: rest.get(..length - 8)?,
         missing: 0,
-        vlan: 0,
+        vlan: frame.vlan,
     })
 }
 

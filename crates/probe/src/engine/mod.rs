@@ -6,12 +6,15 @@
 //!                           └─ TCP ─► in order ─► SIP ─────────┘
 //! ```
 //! [`Engine`] does all of it on one thread, driven by the packets' own time: a file gives the same result every time.
+//! [`LiveProbe`] has a thread for each ring of an interface and one for the calls.
 
 mod config;
+mod live;
 mod read;
 mod statistics;
 
 pub use config::EngineConfig;
+pub use live::{LiveConfig, LiveProbe, LiveStatistics};
 pub use read::{Progress, ReadOutcome, read_capture};
 pub use statistics::{Statistics, TrafficCounters};
 

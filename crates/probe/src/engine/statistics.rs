@@ -40,3 +40,24 @@ pub struct TrafficCounters {
     /// UDP of other kinds.
     pub other_udp: u64,
 }
+
+impl TrafficCounters {
+    /// Adds what another thread counted.
+    pub(crate) const fn add(&mut self, other: &Self) {
+        self.sip_udp += other.sip_udp;
+        self.sip_tcp += other.sip_tcp;
+        self.sip_hep += other.sip_hep;
+        self.duplicates_removed += other.duplicates_removed;
+        self.other_udp += other.other_udp;
+    }
+}
+
+impl Statistics {
+    /// Adds what another capture thread counted.
+    pub(crate) const fn add(&mut self, other: &Self) {
+        self.decode.add(&other.decode);
+        self.fragments.add(&other.fragments);
+        self.tcp.add(&other.tcp);
+        self.traffic.add(&other.traffic);
+    }
+}

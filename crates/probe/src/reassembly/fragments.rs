@@ -56,6 +56,17 @@ pub struct FragmentCounters {
     pub refused: u64,
 }
 
+impl FragmentCounters {
+    /// Adds what another thread counted.
+    pub(crate) const fn add(&mut self, other: &Self) {
+        self.fragments += other.fragments;
+        self.reassembled += other.reassembled;
+        self.timed_out += other.timed_out;
+        self.evicted += other.evicted;
+        self.refused += other.refused;
+    }
+}
+
 /// Limits of the fragments that wait.
 #[derive(Clone, Copy, Debug)]
 pub struct FragmentLimits {

@@ -74,6 +74,19 @@ pub struct TcpCounters {
     pub websocket_unreadable: u64,
 }
 
+impl TcpCounters {
+    /// Adds what another thread counted.
+    pub(crate) const fn add(&mut self, other: &Self) {
+        self.messages += other.messages;
+        self.out_of_order += other.out_of_order;
+        self.repeated += other.repeated;
+        self.holes += other.holes;
+        self.evicted += other.evicted;
+        self.dropped += other.dropped;
+        self.websocket_unreadable += other.websocket_unreadable;
+    }
+}
+
 const SYN: u8 = 2;
 const RST: u8 = 4;
 const ACK: u8 = 16;

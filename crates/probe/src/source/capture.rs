@@ -230,6 +230,7 @@ impl Pcap {
                 link,
                 data: octets,
                 wire_length,
+                vlan: 0,
             });
         }
         (used, Record::Short(PCAP_RECORD))

@@ -4,6 +4,8 @@
 
 mod capture;
 mod compressed;
+pub mod hep;
+pub mod interface;
 mod pcapng;
 
 pub use capture::{Capture, CaptureNotes};

@@ -291,6 +291,7 @@ impl Section {
                 link,
                 data,
                 wire_length,
+                vlan: 0,
             }),
             None => notes.unknown_link += 1,
         }

@@ -67,6 +67,19 @@ pub struct StreamsCounters {
     pub without_call: u64,
 }
 
+impl StreamsCounters {
+    /// Adds what another thread counted.
+    pub(crate) const fn add(&mut self, other: &Self) {
+        self.rtp += other.rtp;
+        self.rtcp += other.rtcp;
+        self.rtcp_malformed += other.rtcp_malformed;
+        self.streams += other.streams;
+        self.evicted += other.evicted;
+        self.refused += other.refused;
+        self.without_call += other.without_call;
+    }
+}
+
 /// Packets that make a stream of no call worth telling; fewer may be any UDP that looks like RTP.
 const CONFIRMED_PACKETS: u32 = 10;
 /// Addresses of one call at most: re-INVITEs may move its audio, a flood of them may not fill the table.
