@@ -202,3 +202,27 @@ class CaptureReader:
         """(octets of the file, frames) read until now; from any thread."""
     def cancel(self) -> None:
         """End soon: what was found until then is given."""
+
+class Probe:
+    """A live probe: interfaces and HEP listeners, whose calls go to its journal."""
+
+    def __init__(self, configuration: str) -> None:
+        """Open every source and begin. `configuration` is JSON (docs/contracts.md 7). OSError, ValueError."""
+    @property
+    def addresses(self) -> list[str]:
+        """ADDRESS:PORT of each HEP listener, ports resolved."""
+    def counters(self) -> str:
+        """JSON object of counters by name (docs/metrics.md)."""
+    def statistics(self) -> str:
+        """JSON object of everything that was counted, by source and layer."""
+    def calls(self, limit: int) -> str:
+        """JSON list of calls in progress, the newest first."""
+    def take_ladders(self) -> list[str]:
+        """Messages of calls that ended since the last call: JSON texts with `call_id`, `time_us`, `messages`."""
+    def notices(self) -> str:
+        """JSON list of what a person should know since the last call."""
+    def wrong(self) -> str | None:
+        """What does not deliver; None when all does."""
+    def journal(self) -> Journal: ...
+    def stop(self) -> None:
+        """Stop capturing, make the records of the calls that are left, flush the journal. Idempotent."""

@@ -112,9 +112,10 @@ class ProbeSettings(_Section):
     """The passive probe: it reads what a tap or an SBC's HEP shows it, and sends nothing."""
 
     interfaces: tuple[str, ...] = Field((), description="interfaces to read; bonds by the bond's name")
-    hep_listen: tuple[str, ...] = Field((), description="udp:ADDRESS:PORT or tcp:ADDRESS:PORT that take HEP v2 and v3")
-    hep_key: str | None = Field(None, description="authentication key that HEP senders must give")
-    filter: str | None = Field(None, description="BPF expression that the kernel filters by; default: all packets")
+    hep_listen: tuple[str, ...] = Field((), description="ADDRESS:PORT that takes HEP over UDP and TCP; 9060 is usual")
+    hep_key: str | None = Field(None, description="authentication key that HEP senders must give; version 3 only")
+    hep_allow_from: tuple[str, ...] = Field((), description="addresses that may send HEP, beside this machine's")
+    filter: str | None = Field(None, description="what the kernel filters by, as `tcpdump -ddd EXPRESSION` prints it")
     promiscuous: bool = Field(True, description="take packets for other machines, as a tap delivers them")
     ring_bytes: int = Field(64 << 20, ge=1 << 20, le=4 << 30, description="capture ring of each thread")
     workers: int = Field(1, ge=1, le=64, description="threads of each interface; calls are spread over them")

@@ -94,8 +94,13 @@ class Sbc:
     ) -> None:
         self.stop()
 
-    def call(self, source: str, destination: str, asserted: str | None = None) -> CallResult:
-        """Call `destination` from `source` (From; `asserted` goes into P-Asserted-Identity) and hang up when answered.
+    @property
+    def host(self) -> str:
+        """The loopback address of all its parts; audio is announced there, 40002 the caller's, 40000 the endpoint's."""
+        return self._host
+
+    def call(self, source: str, destination: str, asserted: str | None = None, hold_ms: int = 50) -> CallResult:
+        """Call `destination` from `source` (From; `asserted` goes into P-Asserted-Identity); hang up after `hold_ms`.
 
         Raises AssertionError when the call has no final outcome in CALL_TIMEOUT_S seconds.
         """
@@ -104,6 +109,7 @@ class Sbc:
         identity = f"P-Asserted-Identity: <sip:{asserted}@{self._host}>" if asserted else "Subject: test call"
         keys = {"source": source, "destination": destination, "identity": identity}
         command = ["sipp", "-sf", str(HERE / "caller.xml"), "-m", "1", "-i", self._host, "-p", str(self._free_port())]
+        command += ["-d", str(hold_ms)]
         for name, value in keys.items():
             command += ["-key", name, value]
         command += ["-nostdin", "-trace_logs", "-log_file", "log", "-trace_err", "-error_file", "errors"]

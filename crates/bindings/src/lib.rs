@@ -12,6 +12,7 @@ mod journal;
 mod list_reader;
 mod normalise;
 mod policy;
+mod probe;
 mod replay;
 
 #[pymodule]
@@ -25,6 +26,7 @@ fn _native(module: &Bound<'_, PyModule>) -> PyResult<()> {
     list_reader::register(module)?;
     normalise::register(module)?;
     policy::register(module)?;
+    probe::register(module)?;
     replay::register(module)?;
     Ok(())
 }

@@ -46,12 +46,13 @@ pub struct LadderMessage {
 }
 
 /// The messages of one call.
-#[derive(Debug, Clone, Default, PartialEq, Eq)]
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize)]
 pub struct Ladder {
     /// As they were captured.
     pub messages: Vec<LadderMessage>,
     /// Messages that there was no room for.
     pub left_out: u32,
+    #[serde(skip)]
     octets: usize,
 }
 

@@ -18,7 +18,7 @@ from ringfence.edge.uplink import Uplink
 from ringfence.settings import EdgeSettings
 
 # Counters that go up and down; all others only grow.
-GAUGES = frozenset(("calls_in_progress", "streams_in_progress", "memory_bytes"))
+GAUGES = frozenset(("calls_in_progress", "streams_in_progress", "ladder_octets"))
 
 
 class ProbePlane(DataPlane, Protocol):
