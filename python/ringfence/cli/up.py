@@ -61,12 +61,25 @@ def up(
         list[str] | None,
         typer.Option(metavar="ADDRESS:PORT", help="Where the ENUM server listens.", show_default="127.0.0.1:1053"),
     ] = None,
+    interface: Annotated[
+        list[str] | None,
+        typer.Option(
+            "--interface", "-i", metavar="IF", help="Run a probe on it as well; repeatable.", show_default=False
+        ),
+    ] = None,
     database: Annotated[
         str | None, typer.Option(help="libpq URL; default: the embedded server.", show_default=False)
     ] = None,
 ) -> None:
-    """Start database, mediation with console and ENUM server on this machine; Ctrl-C stops all."""
-    settings = settings_from(config, data, api__port=port, enum__listen=listen or None, database__url=database)
+    """Start database, mediation with console, ENUM server, a probe where an interface is named; Ctrl-C stops all."""
+    settings = settings_from(
+        config,
+        data,
+        api__port=port,
+        enum__listen=listen or None,
+        database__url=database,
+        probe__interfaces=interface or None,
+    )
     screen = Screen()
     try:
         with _stopped_by_signals():
@@ -106,8 +119,12 @@ class Node:
             with self._screen.step("Mediation and console"):
                 self._start_mediation()
             with self._screen.step("ENUM server"):
-                self._ensure_device()
+                self._ensure_device("enum")
                 self._start_enum()
+            if self._settings.probe.interfaces or self._settings.probe.hep_listen:
+                with self._screen.step("Probe"):
+                    self._ensure_device("probe")
+                    self._start_probe()
         except BaseException:
             if password is not None:  # made, stored only as a hash, and not shown yet
                 self._screen.password(FIRST_ADMINISTRATOR, password)
@@ -150,10 +167,14 @@ class Node:
         self._supervisor.run("enum", self._child("enum", ready, self._enum_environment))
         self._listen = tuple(_read_json(ready)["listen"])
 
-    def _child(self, name: str, ready: Path, environment: Any) -> ChildProcess:
+    def _start_probe(self) -> None:
+        ready = self._settings.data / "run" / "probe.json"
+        self._supervisor.run("probe", self._child("probe", ready, lambda: self._edge_environment("probe"), "run"))
+
+    def _child(self, name: str, ready: Path, environment: Any, *words: str) -> ChildProcess:
         return ChildProcess(
             name,
-            [sys.executable, "-m", "ringfence", name],
+            [sys.executable, "-m", "ringfence", name, *words],
             log_file=self._settings.data / "log" / f"{name}.log",
             ready_file=ready,
             environment=environment,
@@ -165,6 +186,7 @@ class Node:
             "RINGFENCE_DATA": str(self._settings.data),
             "RINGFENCE_API_PORT": str(self._api_port),
             "RINGFENCE_ENUM_LISTEN": ",".join(self._listen),
+            "RINGFENCE_PROBE_INTERFACES": ",".join(self._settings.probe.interfaces),
         }
         if self._config is not None:
             values["RINGFENCE_CONFIG"] = str(self._config.absolute())
@@ -173,22 +195,25 @@ class Node:
         return values
 
     def _enum_environment(self) -> Mapping[str, str]:
+        return self._edge_environment("enum")
+
+    def _edge_environment(self, kind: str) -> Mapping[str, str]:
         edge = self._settings.edge
         values = dict(self._environment())
         if not edge.mediation:
             values["RINGFENCE_EDGE_MEDIATION"] = self._url
         if edge.credential is None and edge.credential_file is None:
-            values["RINGFENCE_EDGE_CREDENTIAL_FILE"] = str(credential_file(self._settings.data))
+            values["RINGFENCE_EDGE_CREDENTIAL_FILE"] = str(credential_file(self._settings.data, kind))
         return values
 
-    def _ensure_device(self) -> None:
-        """Register this machine's ENUM server once; its credential is kept where only its owner reads it."""
+    def _ensure_device(self, kind: str) -> None:
+        """Register this machine's edge of a kind once; its credential is kept where only its owner reads it."""
         edge = self._settings.edge
-        file = credential_file(self._settings.data)
+        file = credential_file(self._settings.data, kind)
         if edge.credential is not None or edge.credential_file is not None:
             return
         if file.exists():
-            if self._is_accepted(file):
+            if self._is_accepted(file, kind):
                 return
             # The database was emptied, or the device revoked; this machine's owner starts its own server again.
             log.warning("up.device_registered_anew", why="the mediation does not know the credential", file=str(file))
@@ -197,15 +222,15 @@ class Node:
         with connect(self._settings.model_copy(update={"url": None, "token": None})) as client:
             for number in count(1):
                 with suppress(ConflictError):  # a name from before the folder was emptied: its events stay its own
-                    device = client.post("devices", {"name": f"enum-{number}", "kind": "enum"})
+                    device = client.post("devices", {"name": f"{kind}-{number}", "kind": kind})
                     write_private(file, f"{device['credential']}\n")
                     return
 
-    def _is_accepted(self, file: Path) -> bool:
+    def _is_accepted(self, file: Path, kind: str) -> bool:
         """Whether the mediation knows the credential in a file; anything but its clear refusal counts as yes."""
         with suppress(OSError, UnavailableError, InvalidInputError, ForbiddenError):
             credential = file.read_text(encoding="ascii").strip()
-            body = {"kind": "enum", "software": __version__, "journal_id": 0, "now_us": time.time_ns() // 1000}
+            body = {"kind": kind, "software": __version__, "journal_id": 0, "now_us": time.time_ns() // 1000}
             try:
                 with Client(self._url, credential) as client:
                     client.post("edge/hello", body)
@@ -214,9 +239,9 @@ class Node:
         return True
 
 
-def credential_file(data: Path) -> Path:
-    """Where the local ENUM server's credential is kept."""
-    return data / "enum" / "credential"
+def credential_file(data: Path, kind: str = "enum") -> Path:
+    """Where the local edge's credential is kept."""
+    return data / kind / "credential"
 
 
 def enum_file(data: Path) -> Path:

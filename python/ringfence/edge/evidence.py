@@ -1,4 +1,4 @@
-"""SIP messages of ended calls, kept on the probe's own disk for the ladder (docs/decisions/0009-evidence-stays-on-the-probe.md).
+"""SIP messages of ended calls, kept on the probe's own disk for the ladder (docs/decisions/0009).
 
 ```text
 probe ── ladders, secrets covered ──► here, each second ──► SQLite: one row for each call ──► by Call-ID
