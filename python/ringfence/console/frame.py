@@ -25,7 +25,7 @@ Query = Mapping[str, str]
 Builder = Callable[["View"], None]
 
 # The pages as the rail shows them.
-ORDER = ("/", "/analytics", "/calls", "/policy", "/devices")
+ORDER = ("/", "/analytics", "/calls", "/captures", "/policy", "/devices")
 
 ZONE_COOKIE = "ringfence_zone"
 THEME_COOKIE = "ringfence_theme"

@@ -9,7 +9,7 @@ from starlette.staticfiles import StaticFiles
 from starlette.types import Scope
 
 # Importing a page registers it.
-from ringfence.console import analytics, calls, devices, overview, policy  # noqa: F401
+from ringfence.console import analytics, calls, captures, devices, overview, policy  # noqa: F401
 from ringfence.console.documents import ASSET_PATH, ASSETS
 from ringfence.console.gate import Gate
 from ringfence.console.sign_in import add_sign_in
