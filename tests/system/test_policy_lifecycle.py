@@ -67,3 +67,17 @@ def test_an_unconfirmed_installation_reverts_though_the_mediation_was_killed(nod
     assert late.total_seconds() >= 0
     # On time: a second is how often the leader looks; the rest is for a slow machine and a mediation that starts.
     assert late.total_seconds() < 30
+
+
+def test_a_corrupted_policy_file_is_refused_and_fetched_again(node: RunningNode, tmp_path: Path) -> None:
+    """Issue 4, done when 6."""
+    file = tmp_path / "policy.yaml"
+    file.write_text(f'rules: [{{name: kept, destinations: ["{PREMIUM}"], action: terminate}}]', encoding="utf-8")
+    node.cli("policy", "apply", str(file))
+    stored = node.data / "enum" / "policy" / "installed"
+    eventually(lambda: b'"kept"' in stored.read_bytes(), "the edge has it on its disk")
+    stored.write_bytes(stored.read_bytes().replace(b"terminate", b"redirects"))
+    node.kill_service("enum")
+    eventually(lambda: (stored.parent / "installed.damaged").exists(), "the damaged file is set aside")
+    eventually(lambda: stored.exists() and b'"terminate"' in stored.read_bytes(), "it is fetched again")
+    assert node.decide(PREMIUM) == TERMINATE
