@@ -71,7 +71,7 @@ test-python: $(STAMPS) ## Unit, integration, browser and system tests
 	@$(BIN)/python -m pytest
 
 FUZZ_SECONDS ?= 30
-FUZZ_TARGETS := dns_query policy_document pattern source_uri journal_frame
+FUZZ_TARGETS := dns_query policy_document pattern source_uri journal_frame sip_message sdp identity
 
 .PHONY: fuzz
 fuzz: ## Fuzz each parser for FUZZ_SECONDS=30 (needs cargo-fuzz and a nightly Rust)

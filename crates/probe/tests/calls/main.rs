@@ -11,5 +11,6 @@ mod forks;
 mod limits;
 mod media;
 mod numbers;
+mod properties;
 mod refused;
 mod scene;

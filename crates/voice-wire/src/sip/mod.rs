@@ -3,6 +3,7 @@
 //! Reads what real devices send, not only what the grammar allows: compact and folded forms, white space before the
 //! colon, bare LF, leading line ends.
 mod address;
+mod check;
 mod frame;
 mod mask;
 mod message;
@@ -11,6 +12,7 @@ mod uri;
 mod values;
 
 pub use address::{Address, list, parameter, parameters};
+pub use check::{Fault, check};
 pub use frame::{BODY_MAX, Frame, frame};
 pub use mask::mask;
 pub use message::{HEAD_MAX, Malformed, Message, StartLine};
