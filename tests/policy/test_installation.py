@@ -159,7 +159,7 @@ def test_a_revert_leaves_what_others_have_installed_since(committed: Database) -
     with committed.connection() as connection:
         installation.install(connection, 2, "ana", NOW, Scope(keep_exceptions=True), confirm_within=SOON)
         installation.install(connection, 3, "bob", NOW, Scope(keep_exceptions=True))
-        installation.revert_unconfirmed(connection, NOW + SOON)
+        assert [one.outcome for one in installation.revert_unconfirmed(connection, NOW + SOON)] == ["superseded"]
     assert wanted(committed) == {"enum-1": 3, "enum-2": 3, "enum-3": 3}
 
 

@@ -281,6 +281,8 @@ def _check_unchanged(connection: Connection, draft: Draft, by: By) -> None:
 def _check_known(draft: Draft, seen: int) -> None:
     if seen > draft.revision:
         raise ConflictError(f"revision: {seen} is not known, the draft is at {draft.revision}: read it again")
+    if seen < draft.revision - KEPT_CHANGES:
+        raise ConflictError(f"revision: {seen} is too long ago, the draft is at {draft.revision}: read it again")
 
 
 def _conflict(draft: Draft, seen: int, since: list[DraftChange], detail: dict[str, Any]) -> RingfenceError:

@@ -68,7 +68,7 @@ class Installation:
     changed: dict[str, list[int | None]]
     is_staged: bool
     confirm_by: datetime | None
-    outcome: str | None  # confirmed, reverted, rolled_back, went_on
+    outcome: str | None  # confirmed, reverted, rolled_back, went_on, superseded
     outcome_at: datetime | None
     outcome_by: str | None
 
@@ -269,6 +269,9 @@ def _undo(connection: Connection, one: Installation, how: targets.Action, actor:
         for target, (before, after) in one.changed.items()
         if (known[target].version if target in known else None) == after
     }
+    if how == "revert" and not back:
+        _settle(connection, one.installation_id, "superseded", actor, now)
+        return _read(connection, one.installation_id)
     _settle(connection, one.installation_id, "reverted" if how == "revert" else "rolled_back", actor, now)
     doing = Doing(how, one.target, back.get(one.target) or None, actor, now)
     made = targets.change(connection, back, doing) if back else None

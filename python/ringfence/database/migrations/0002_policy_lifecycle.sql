@@ -46,7 +46,7 @@ ALTER TABLE policy_installation ADD COLUMN changed jsonb NOT NULL DEFAULT '{}'; 
 ALTER TABLE policy_installation ADD COLUMN is_staged boolean NOT NULL DEFAULT false;
 ALTER TABLE policy_installation ADD COLUMN confirm_by timestamptz;                  -- reverts then, unless settled
 ALTER TABLE policy_installation ADD COLUMN outcome text
-    CHECK (outcome IN ('confirmed', 'reverted', 'rolled_back', 'went_on'));
+    CHECK (outcome IN ('confirmed', 'reverted', 'rolled_back', 'went_on', 'superseded'));
 ALTER TABLE policy_installation ADD COLUMN outcome_at timestamptz;
 ALTER TABLE policy_installation ADD COLUMN outcome_by text;
 CREATE INDEX policy_installation_unconfirmed ON policy_installation (confirm_by)
