@@ -175,6 +175,19 @@ def policy_document(numbers: list[str], version: int) -> bytes:
     return json.dumps(document, sort_keys=True, separators=(",", ":")).encode()
 
 
+def add_dynamic_list(policy: bytes, entries: int) -> tuple[bytes, bytes]:
+    """The policy with two more rules by a dynamic list in front, and the list's entries: none decides a query."""
+    document = json.loads(policy)
+    document["lists"]["attackers"] = {"dynamic": True}
+    for place, side in enumerate(("sources", "destinations")):
+        rule = _rule(0, 1) | {"id": RULES + 1 + place, "name": f"attackers-{side}", "sources": [], "destinations": []}
+        document["rules"].insert(place, rule | {"direction": "any", "mode": "enforce", side: ["list:attackers"]})
+    listed: dict[str, int | None] = {f"+1900{n:07d}": None if n % 2 else 4_000_000_000_000_000 for n in range(entries)}
+    return json.dumps(document).encode(), json.dumps(
+        {"format": 1, "change": 1, "lists": {"attackers": listed}}
+    ).encode()
+
+
 def _rule(index: int, version: int) -> dict[str, object]:
     base = f"+88{index:03d}{version}"
     sources: list[str] = []

@@ -1,7 +1,8 @@
 """Our ENUM server in a process of its own, as a node runs it, obeying one-word commands on standard input.
 
 Prints one JSON object when it is ready and one for each command:
-`install FILE`, `acknowledge` (frees the journal, as the mediation does), `counters`, `footprint FILE`, `stop`.
+`install FILE`, `entries FILE` (of dynamic lists),
+`acknowledge` (frees the journal, as the mediation does), `counters`, `footprint FILE`, `stop`.
 """
 
 from __future__ import annotations
@@ -66,6 +67,9 @@ def main() -> None:
         match command:
             case "install":
                 reply = install(server, Path(argument))
+            case "entries":
+                server.install_entries(Path(argument).read_bytes())
+                reply = {"change": server.entries_change}
             case "acknowledge":
                 reply = acknowledge(server)
             case "counters":

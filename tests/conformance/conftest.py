@@ -17,9 +17,6 @@ DIFFERENCES: dict[str, str] = {}
 @pytest.fixture(scope="session")
 def ringfence_target(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Target]:
     """Our server."""
-    native = pytest.importorskip("ringfence._native", reason="the data plane is not built (make setup)")
-    if not hasattr(native, "EnumServer"):
-        pytest.skip("this data plane has no ENUM server")
     with ringfence(tmp_path_factory.mktemp("ringfence-conformance")) as target:
         yield target
 

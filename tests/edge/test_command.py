@@ -69,6 +69,7 @@ def test_works_with_its_mediation(data: Path, mediation: FakeMediation) -> None:
         wait_until(lambda: mediation.events() == 20, "events arrive")
         wait_until(lambda: any(one["policy_version"] == 2 for one in mediation.heartbeats), "version 2 is reported")
         assert mediation.heartbeats[-1]["listen"] == edge.addresses["listen"]
+        assert mediation.heartbeats[-1]["entries_change"] == 0
     finally:
         assert edge.stop() == 0
 
