@@ -28,6 +28,7 @@ RESOURCES = (
     "drafts",
     "lists",
     "list_files",
+    "list_feeds",
     "explain",
     "numbers",
     "simulate",

@@ -18,7 +18,9 @@ from ringfence.mediation.ingest.hits import purge_hits
 from ringfence.mediation.ingest.store import Ingest
 from ringfence.mediation.jobs import Jobs
 from ringfence.mediation.leader import Leader, ScheduledWork
+from ringfence.mediation.list_feeds import ListFeeds
 from ringfence.policy import dynamic, installation
+from ringfence.policy.lists import contents
 from ringfence.settings import Settings
 
 log = structlog.get_logger()
@@ -45,11 +47,20 @@ def _purge_hits(database: Database) -> None:
         purge_hits(connection, datetime.now(UTC))
 
 
+def _prune_contents(database: Database) -> None:
+    with database.connection() as connection:
+        contents.prune(connection)
+
+
+_LIST_FEEDS = ListFeeds()
+
 # What the leader does for all mediations of the database.
 SCHEDULE: tuple[ScheduledWork, ...] = (
     ScheduledWork("purge_credentials", 3600.0, _purge_credentials),
     ScheduledWork("revert_unconfirmed", 0.0, _revert_unconfirmed),  # each time the leader looks: every second
     ScheduledWork("purge_hits", 3600.0, _purge_hits),
+    ScheduledWork("list_feeds", 10.0, _LIST_FEEDS.start_due),
+    ScheduledWork("prune_list_contents", 3600.0, _prune_contents),
     ScheduledWork("expire_dynamic_entries", 60.0, _expire_dynamic_entries),
 )
 
