@@ -108,7 +108,7 @@ def _peak_mib(pid: int) -> int:
 def is_good(result: dict[str, Any]) -> bool:
     """Whether every goal is reached."""
     memory = max(result["mediation_mib"], result["edge_mib"])
-    return result["enforced_s"] < GOAL_S and memory < GOAL_MIB and result["bad_file_changed_nothing"]
+    return bool(result["enforced_s"] < GOAL_S and memory < GOAL_MIB and result["bad_file_changed_nothing"])
 
 
 def row(result: dict[str, Any]) -> str:

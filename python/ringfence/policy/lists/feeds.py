@@ -1,8 +1,8 @@
 """Lists that are fed from a URL: what is to be fetched how often, and how the last attempts went.
 
-A feed replaces its static list's entries by those of a file. Whatever goes wrong (no answer, too large, a wrong checksum,
-one bad line, no entry at all) leaves the list as the last good file made it, and is shown. Fetching itself is
-`ringfence.mediation.list_feeds`. Only an administrator may set a feed: the mediation opens the URL from where it stands.
+A feed replaces its static list's entries by those of a file. Whatever goes wrong (no answer, too large, a wrong
+checksum, one bad line, no entry at all) leaves the list as the last good file made it, and is shown. Fetching itself is
+`ringfence.mediation.list_feeds`. Only an administrator may set one: the mediation opens the URL from where it stands.
 """
 
 from __future__ import annotations
