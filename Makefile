@@ -89,6 +89,10 @@ fuzz: ## Fuzz each parser for FUZZ_SECONDS=30 (needs cargo-fuzz)
 bench-enum: setup ## Measure the ENUM server beside NSD, Knot and dnsdist
 	@$(BIN)/python bench/enum/run.py
 
+.PHONY: bench-policy
+bench-policy: setup ## Measure what changing a policy costs: a list of a million entries, from command to enforced
+	@$(BIN)/python bench/policy/run.py
+
 .PHONY: bench-ingest
 bench-ingest: setup ## Measure ingest beside PostgreSQL's own binary COPY
 	@$(BIN)/python bench/ingest.py
