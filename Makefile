@@ -90,7 +90,7 @@ bench-enum: setup ## Measure the ENUM server beside NSD, Knot and dnsdist
 	@$(BIN)/python bench/enum/run.py
 
 .PHONY: bench-policy
-bench-policy: setup ## Measure what changing a policy costs: a list of a million entries, from command to enforced
+bench-policy: setup ## Measure the simulation of a policy, and a list of a million entries from command to enforced
 	@$(BIN)/python bench/policy/run.py
 
 .PHONY: bench-ingest

@@ -43,6 +43,18 @@ class Replay:
     @property
     def needs_order(self) -> bool:
         """Whether a rule has a rate condition: then the calls must come in order of time."""
+    def decide(
+        self,
+        time_us: int,
+        device_id: int,
+        source: int,
+        source_class: int,
+        destination: int,
+        destination_class: int,
+        direction: int,
+        destination_raw: str | None,
+    ) -> tuple[int, int, int, int, list[int]]:
+        """One recorded call: (action, reason, rule id, target, monitored ids)."""
     def decide_batch(self, stream: bytes) -> bytes:
         """Arrow IPC stream of recorded calls → one of their decisions, row for row (contracts.md 8). ValueError."""
 

@@ -48,9 +48,42 @@ impl Replay {
         self.snapshot.has_rates()
     }
 
+    /// One recorded call: (action, reason, rule id, target, monitored ids). For few calls; many go by `decide_batch`.
+    #[expect(clippy::too_many_arguments, reason = "they are the columns")]
+    fn decide(
+        &self,
+        time_us: i64,
+        device_id: i16,
+        source: i64,
+        source_class: i16,
+        destination: i64,
+        destination_class: i16,
+        direction: i16,
+        destination_raw: Option<&str>,
+    ) -> (i16, i16, u32, u64, Vec<u32>) {
+        let none = DynamicEntries::default();
+        let entries = self.entries.as_deref().unwrap_or(&none);
+        let call = RecordedCall {
+            time_us,
+            device: device_id,
+            source,
+            source_class,
+            destination,
+            destination_class,
+            direction,
+            destination_raw: destination_raw.unwrap_or_default().as_bytes(),
+        };
+        let mut state = self.state.lock().unwrap_or_else(PoisonError::into_inner);
+        let decision = state.decide(&self.snapshot, &call, entries);
+        let target = decision.target.map_or(0, |target| target.get());
+        let monitored = decision.monitored.as_slice().to_vec();
+        let (action, reason) = (decision.action as i16, decision.reason as i16);
+        (action, reason, decision.rule_id, target, monitored)
+    }
+
     /// Arrow IPC stream of recorded calls → one of their decisions, row for row.
     fn decide_batch<'py>(&self, py: Python<'py>, stream: &[u8]) -> PyResult<Bound<'py, PyBytes>> {
-        let decided = py.detach(|| catch_unwind(AssertUnwindSafe(|| self.decide(stream))));
+        let decided = py.detach(|| catch_unwind(AssertUnwindSafe(|| self.decide_all(stream))));
         match decided {
             Ok(Ok(decisions)) => Ok(PyBytes::new(py, &decisions)),
             Ok(Err(message)) => Err(PyValueError::new_err(message)),
@@ -60,7 +93,7 @@ impl Replay {
 }
 
 impl Replay {
-    fn decide(&self, stream: &[u8]) -> Result<Vec<u8>, String> {
+    fn decide_all(&self, stream: &[u8]) -> Result<Vec<u8>, String> {
         let not_arrow = |error: ArrowError| format!("not an Arrow IPC stream: {error}");
         let none = DynamicEntries::default();
         let entries = self.entries.as_deref().unwrap_or(&none);
