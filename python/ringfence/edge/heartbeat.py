@@ -77,7 +77,7 @@ class Heartbeat:
             "now_us": time.time_ns() // 1000,
             "listen": self._server.addresses,
             "apex": self.apex,
-            "entries_change": self._server.entries_change,
+            "entries_change": getattr(self._server, "entries_change", 0),  # a probe has none
             "counters": json.loads(self._server.counters()),
             "journal": {
                 "durable": sum(durable for _, _, durable, _ in streams),
