@@ -71,7 +71,8 @@ test-python: $(STAMPS) ## Unit, integration, browser and system tests
 	@$(BIN)/python -m pytest
 
 FUZZ_SECONDS ?= 30
-FUZZ_TARGETS := dns_query policy_document pattern source_uri journal_frame sip_message sdp identity
+FUZZ_TARGETS := dns_query policy_document pattern source_uri journal_frame sip_message sdp identity \
+  packet_decode pcapng tcp_reassembly hep rtcp websocket
 
 .PHONY: fuzz
 fuzz: ## Fuzz each parser for FUZZ_SECONDS=30 (needs cargo-fuzz)
@@ -96,6 +97,10 @@ bench-policy: setup ## Measure the simulation of a policy, and a list of a milli
 .PHONY: bench-ingest
 bench-ingest: setup ## Measure ingest beside PostgreSQL's own binary COPY
 	@$(BIN)/python bench/ingest.py
+
+.PHONY: bench-probe
+bench-probe: setup ## Measure the probe beside tshark, sngrep and sipgrep
+	@$(BIN)/python bench/probe/run.py
 
 .PHONY: lock
 lock: ## Renew the lock files from pyproject.toml and Cargo.toml (needs uv)

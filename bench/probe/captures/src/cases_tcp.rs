@@ -150,15 +150,15 @@ pub fn add(maker: &mut Maker) {
     each(maker, "tcp_out_of_order", true, |to, call| {
         lines(to, call, |to, at_ns, forward, text| {
             let number = to.number(forward);
-            to.send(at_ns, forward, &text[..150]);
+            to.send(at_ns, forward, &text[..100]);
             to.send_at(
                 at_ns + 50_000,
                 forward,
-                number.wrapping_add(300),
-                &text[300..],
+                number.wrapping_add(200),
+                &text[200..],
             );
-            to.send(at_ns + 90_000, forward, &text[150..300]);
-            to.skip(forward, text.len() - 300);
+            to.send(at_ns + 90_000, forward, &text[100..200]);
+            to.skip(forward, text.len() - 200);
         });
     });
     each(maker, "tcp_overlap", true, |to, call| {

@@ -159,21 +159,31 @@ const fn fold(left: u64, right: u64) -> u64 {
     product as u64 ^ (product >> 64) as u64
 }
 
-/// A keyed hash of octets, sixteen a step.
+/// A keyed hash of octets: two lanes of sixteen a step, so that the multiplications overlap.
 #[inline]
 #[must_use]
 pub fn hash_octets(octets: &[u8], key: u64) -> u64 {
-    let (pairs, rest) = octets.as_chunks::<16>();
-    let mut state = key ^ (octets.len() as u64).wrapping_mul(EVEN_BITS);
-    for pair in pairs {
-        let value = u128::from_le_bytes(*pair);
-        state = fold(state ^ value as u64, (value >> 64) as u64 ^ ODD_BITS);
+    let (steps, rest) = octets.as_chunks::<32>();
+    let mut lanes = [
+        key ^ (octets.len() as u64).wrapping_mul(EVEN_BITS),
+        key.rotate_left(29) ^ ODD_BITS,
+    ];
+    for step in steps {
+        lanes = mix(lanes, step);
     }
-    let mut last = [0_u8; 16];
+    let mut last = [0_u8; 32];
     last[..rest.len()].copy_from_slice(rest);
-    let value = u128::from_le_bytes(last);
-    state = fold(state ^ value as u64, (value >> 64) as u64 ^ ODD_BITS);
-    fold(state ^ EVEN_BITS, key ^ ODD_BITS)
+    lanes = mix(lanes, &last);
+    fold(lanes[0] ^ EVEN_BITS, lanes[1] ^ key)
+}
+
+#[inline]
+fn mix(lanes: [u64; 2], step: &[u8; 32]) -> [u64; 2] {
+    let word = |at: usize| u64::from_le_bytes(std::array::from_fn(|place| step[at + place]));
+    [
+        fold(lanes[0] ^ word(0), word(8) ^ ODD_BITS),
+        fold(lanes[1] ^ word(16), word(24) ^ EVEN_BITS),
+    ]
 }
 
 /// A random key for the hashes of this process; should the system give none, a fixed one.

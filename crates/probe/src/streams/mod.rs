@@ -21,13 +21,13 @@ pub use summary::Gathered;
 use crate::decode::{Endpoint, Flow};
 use crate::dialogs::{MediaAnnounced, PayloadCodec};
 use crate::record::{CallKey, Side};
-use hashbrown::HashTable;
+use hashbrown::{HashMap, HashTable};
 use reports::Reports;
 use ringfence_voice_wire::rtcp;
 use ringfence_voice_wire::rtp::Header;
 use sequence::Place;
 use serde::Serialize;
-use std::collections::{HashMap, VecDeque};
+use std::collections::VecDeque;
 use stream::{Announcement, Stream};
 
 /// Limits of the streams.
@@ -435,6 +435,9 @@ impl Streams {
 
     /// Streams that came before their announcement learn their clock and codec.
     fn tell_streams(&mut self, endpoint: Endpoint) {
+        if self.index.is_empty() {
+            return;
+        }
         let places: Vec<u32> = [&self.by_receiver, &self.by_sender]
             .iter()
             .filter_map(|map| map.get(&endpoint))

@@ -35,7 +35,8 @@ impl Streams {
         let mut found: Vec<(u32, Side)> = Vec::new();
         let ended_ns = media.ended_ns.unwrap_or(i64::MAX).saturating_add(SLACK_NS);
         // What arrives where a side listens was sent by the other one; behind NAT only the sender's address is as announced.
-        for by_receiver in [true, false] {
+        let has_streams = !self.index.is_empty();
+        for by_receiver in [true, false].into_iter().filter(|_| has_streams) {
             for announced in &media.announced {
                 let map = if by_receiver {
                     &self.by_receiver
