@@ -10,6 +10,7 @@ import re
 import subprocess
 import sys
 from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from pathlib import Path
@@ -18,7 +19,7 @@ import psycopg
 import pytest
 from playwright.sync_api import Browser, BrowserContext, ConsoleMessage, Page, sync_playwright
 from psycopg import conninfo, sql
-from tests.console.seed import PASSWORD, seed
+from tests.console.seed import PASSWORD, seed, seed_workshop
 
 from ringfence.accounts.people import sign_in
 from ringfence.api.security import SESSION_COOKIE
@@ -40,31 +41,53 @@ class Console:
     sessions: dict[str, str]  # account → secret of a session
 
 
-@pytest.fixture(scope="session")
-def console_database(postgres_server: EmbeddedServer, _database_template: str) -> Iterator[Database]:
-    """A database with a small network's last hours; tests only add to it."""
-    with psycopg.connect(postgres_server.superuser_url, autocommit=True) as connection:
+@contextmanager
+def _own_database(server: EmbeddedServer, template: str, name: str) -> Iterator[Database]:
+    with psycopg.connect(server.superuser_url, autocommit=True) as connection:
         connection.execute(
             sql.SQL("CREATE DATABASE {} OWNER {} TEMPLATE {}").format(
-                sql.Identifier(DATABASE), sql.Identifier(APPLICATION), sql.Identifier(_database_template)
+                sql.Identifier(name), sql.Identifier(APPLICATION), sql.Identifier(template)
             )
         )
-    database = Database(conninfo.make_conninfo(postgres_server.url, dbname=DATABASE), pool_size=4)
+    database = Database(conninfo.make_conninfo(server.url, dbname=name), pool_size=4)
     try:
-        seed(database, datetime.now(UTC))
         yield database
     finally:
         database.close()
-        with psycopg.connect(postgres_server.superuser_url, autocommit=True) as connection:
-            connection.execute(sql.SQL("DROP DATABASE {} WITH (FORCE)").format(sql.Identifier(DATABASE)))
+        with psycopg.connect(server.superuser_url, autocommit=True) as connection:
+            connection.execute(sql.SQL("DROP DATABASE {} WITH (FORCE)").format(sql.Identifier(name)))
+
+
+@pytest.fixture(scope="session")
+def console_database(postgres_server: EmbeddedServer, _database_template: str) -> Iterator[Database]:
+    """A database with a small network's last hours; tests only add to it."""
+    with _own_database(postgres_server, _database_template, DATABASE) as database:
+        seed(database, datetime.now(UTC))
+        yield database
 
 
 @pytest.fixture(scope="session")
 def console(console_database: Database, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Console]:
     """The application on a free port of loopback."""
-    data = tmp_path_factory.mktemp("console-data")
+    with _serving(console_database, tmp_path_factory.mktemp("console-data")) as console:
+        yield console
+
+
+@pytest.fixture(scope="package")
+def workshop(
+    postgres_server: EmbeddedServer, _database_template: str, tmp_path_factory: pytest.TempPathFactory
+) -> Iterator[Console]:
+    """Another application, with people and a first version, where tests commit and install as they like."""
+    with _own_database(postgres_server, _database_template, f"{DATABASE}_workshop") as database:
+        seed_workshop(database, datetime.now(UTC))
+        with _serving(database, tmp_path_factory.mktemp("workshop-data")) as console:
+            yield console
+
+
+@contextmanager
+def _serving(database: Database, data: Path) -> Iterator[Console]:
     process = subprocess.Popen(
-        [sys.executable, "-m", "tests.console.serve", console_database.url, str(data)],
+        [sys.executable, "-m", "tests.console.serve", database.url, str(data)],
         stdout=subprocess.PIPE,
         text=True,
         cwd=ROOT,
@@ -74,7 +97,7 @@ def console(console_database: Database, tmp_path_factory: pytest.TempPathFactory
     try:
         url = process.stdout.readline().strip()
         assert url.startswith("http://127.0.0.1:"), "the application did not start"
-        yield Console(url, console_database, _sessions(console_database))
+        yield Console(url, database, _sessions(database))
     finally:
         process.terminate()
         process.wait(timeout=20)
@@ -84,7 +107,7 @@ def console(console_database: Database, tmp_path_factory: pytest.TempPathFactory
 def _sessions(database: Database) -> dict[str, str]:
     with database.connection() as connection:
         now = datetime.now(UTC)
-        return {name: sign_in(connection, name, PASSWORD, None, now).secret for name in ("ada", "vera")}
+        return {name: sign_in(connection, name, PASSWORD, None, now).secret for name in ("ada", "eve", "vera")}
 
 
 # Not the session's: playwright keeps an event loop running in this thread, in which other folders' tests may want one.
@@ -147,20 +170,28 @@ def visit(browser: Browser, console: Console, _contexts: dict[tuple[bool, str], 
     """`visit(width=…, dark=…)` opens a window, signed out; no test leaves a console error behind."""
     visitors: list[Visitor] = []
 
-    def open_window(width: int = 1280, height: int = 860, dark: bool = False, zone: str = "America/Chicago") -> Visitor:
+    def open_window(
+        width: int = 1280,
+        height: int = 860,
+        dark: bool = False,
+        zone: str = "America/Chicago",
+        at: Console = console,
+        keeps_cookies: bool = False,
+    ) -> Visitor:
         if (dark, zone) not in _contexts:
             _contexts[dark, zone] = browser.new_context(
                 color_scheme="dark" if dark else "light", timezone_id=zone, locale="en-GB"
             )
         context = _contexts[dark, zone]
-        context.clear_cookies()
+        if not keeps_cookies:
+            context.clear_cookies()
         page = context.new_page()
         page.set_viewport_size({"width": width, "height": height})
-        page.set_default_timeout(10_000)
-        visitor = Visitor(page, console, [])
+        page.set_default_timeout(30_000)
+        visitor = Visitor(page, at, [])
         page.on("console", lambda message: _note(visitor.faults, message))
         page.on("pageerror", lambda error: visitor.faults.append(str(error)))
-        page.on("request", lambda request: _note_foreign(visitor.faults, request.url, console.url))
+        page.on("request", lambda request: _note_foreign(visitor.faults, request.url, at.url))
         visitors.append(visitor)
         return visitor
 

@@ -8,12 +8,15 @@ from datetime import UTC, datetime, timedelta
 from random import Random
 from typing import Any
 
+import pyarrow as pa
 from psycopg import Connection
 
 from ringfence.accounts.people import change_password, create_person, sign_in
 from ringfence.database.connection import Database
 from ringfence.database.partitions import ensure_between
 from ringfence.mediation.devices import Heartbeat, record_heartbeat, record_hello, register_device
+from ringfence.mediation.ingest.hits import add_hits, count_hits
+from ringfence.mediation.ingest.schema import TIME
 from ringfence.mediation.sites import ensure_first_site, first_site
 from ringfence.policy.rules import Policy
 from ringfence.policy.versions import commit_policy, install_version
@@ -21,6 +24,7 @@ from ringfence.settings import SiteSettings
 from ringfence.vocabulary import Action, Direction, NumberClass, Reason, Role
 
 PASSWORD = "correct battery horse staple"
+PEOPLE = {"ada": Role.ADMINISTRATOR, "eve": Role.EDITOR, "vera": Role.VIEWER}
 HOSTILE = "<script>window.pwned = 1</script><img src=x onerror='window.pwned=1'>"
 PREMIUM, MOVED = 19005550100, 12105550100
 HOURS = 30
@@ -39,13 +43,24 @@ def seed(database: Database, now: datetime) -> None:
     """Fill a migrated, empty database."""
     with database.connection() as connection:
         ensure_first_site(connection, SiteSettings(own_ranges=("+12105550000-+12105559999",)))
-        add_person(connection, "ada", Role.ADMINISTRATOR, now)
-        add_person(connection, "vera", Role.VIEWER, now)
+        for name, role in PEOPLE.items():
+            add_person(connection, name, role, now)
         rules = _install_policy(connection)
         _add_devices(connection, now)
         _add_history(connection, rules, now)
         add_call(connection, now - timedelta(minutes=3), source=0, source_raw=HOSTILE,
                  source_class=NumberClass.INVALID, action=Action.ALLOW)  # fmt: skip
+
+
+def seed_workshop(database: Database, now: datetime) -> None:
+    """People, a site and a first version of a policy; no device, no call."""
+    with database.connection() as connection:
+        ensure_first_site(connection, SiteSettings(own_ranges=("+12105550000-+12105559999",)))
+        for name, role in PEOPLE.items():
+            add_person(connection, name, role, now)
+        policy = Policy.model_validate({"rules": POLICY["rules"][:1]})
+        made = commit_policy(connection, policy, first_site(connection), "ada", "Stop premium calls")
+        install_version(connection, made.version.version, "ada")
 
 
 def add_person(connection: Connection[Any], name: str, role: Role, now: datetime) -> None:
@@ -92,6 +107,21 @@ def _add_history(connection: Connection[Any], rules: Mapping[str, int], now: dat
     streams = connection.execute("SELECT stream_id, device_id FROM device_stream ORDER BY 1").fetchall()
     rows = list(_history(rules, now, streams))
     _insert(connection, rows)
+    _count_hits(connection, rows)
+
+
+def _count_hits(connection: Connection[Any], rows: list[dict[str, Any]]) -> None:
+    devices = dict(connection.execute("SELECT stream_id, device_id FROM device_stream").fetchall())
+    for stream, device in devices.items():
+        theirs = pa.RecordBatch.from_pylist(
+            [
+                {"time": row["time"], "rule_id": row["rule_id"], "monitored": row["monitored"] or []}
+                for row in rows
+                if row["stream_id"] == stream
+            ],
+            pa.schema({"time": TIME, "rule_id": pa.int32(), "monitored": pa.list_(pa.int32())}),
+        )
+        add_hits(connection, device, count_hits(theirs))
 
 
 def _history(rules: Mapping[str, int], now: datetime, streams: list[tuple[int, int]]) -> Iterator[dict[str, Any]]:

@@ -16,7 +16,11 @@ PAGES = {
     "analytics-top-one": "/analytics?view=top_source&grouping=day&range=15m",
     "calls": "/calls",
     "policy": "/policy",
+    "versions": "/policy/versions",
+    "versions-compared": "/policy/versions?from=1&to=2",
+    "schedules": "/policy/schedules",
     "devices": "/devices",
+    "sites": "/sites",
 }
 
 
@@ -29,7 +33,7 @@ def test_every_page_fits_and_loads(visit: Visit, screenshots: Path, width: int, 
     page = visitor.enter().page
     for title, path in PAGES.items():
         visitor.open(path)
-        expect(page.locator("[data-state=content]").first).to_be_visible()
+        expect(page.locator("[data-state=content], [data-state=empty]").first).to_be_visible()
         expect(page.locator("[data-state=loading]")).to_have_count(0)
         if title.startswith("analytics") or title == "overview":
             expect(page.locator(".chart svg").first).to_be_visible()

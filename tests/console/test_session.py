@@ -18,6 +18,9 @@ from ringfence.console.session import Session
 from ringfence.database.connection import Database
 from ringfence.errors import ForbiddenError, NotSignedInError, UnavailableError
 from ringfence.mediation.devices import list_devices, register_device
+from ringfence.mediation.jobs import Jobs
+from ringfence.mediation.sites import ensure_first_site
+from ringfence.settings import SiteSettings
 from ringfence.vocabulary import Role
 
 
@@ -35,9 +38,10 @@ def signed_in(database: Database) -> SignedIn:
     def enter(role: Role) -> tuple[Session, str]:
         now = datetime.now(UTC)
         with database.connection() as connection:
+            ensure_first_site(connection, SiteSettings())
             add_person(connection, "pat", role, now)
             signed = sign_in(connection, "pat", PASSWORD, None, now)
-        return Session(database, signed.secret, signed.identity), signed.secret
+        return Session(database, signed.secret, signed.identity, Jobs()), signed.secret
 
     return enter
 

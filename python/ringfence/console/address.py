@@ -35,7 +35,7 @@ class TimeRange:
     def from_query(cls, query: Mapping[str, str], default: str) -> TimeRange:
         """Read `range`, or `start` and `end` (ISO 8601 with zone). InvalidInputError names the parameter."""
         if "start" in query or "end" in query:
-            start, end = (_instant(name, query.get(name)) for name in ("start", "end"))
+            start, end = (instant_of(name, query.get(name)) for name in ("start", "end"))
             if end <= start:
                 raise InvalidInputError("end: must be later than start")
             return cls(None, start, end)
@@ -83,7 +83,8 @@ def local_path(target: str | None) -> str:
     return target if target.isprintable() and "\\" not in target else "/"
 
 
-def _instant(name: str, text: str | None) -> datetime:
+def instant_of(name: str, text: str | None) -> datetime:
+    """A time as it stands in an address. InvalidInputError names the parameter."""
     try:
         instant = datetime.fromisoformat(text or "")
     except ValueError:

@@ -22,7 +22,7 @@ FORM_FIELDS = "(event) => { event.preventDefault(); emit(Object.fromEntries(new 
 KIND_WORDS = {"enum": "ENUM server", "probe": "Probe"}
 
 
-@page("/devices", "Devices", "dns")
+@page("/devices", "Devices", "dns", group="/devices")
 def build(view: View) -> None:
     """Lay out the page."""
     _Page(view)

@@ -25,7 +25,20 @@ Query = Mapping[str, str]
 Builder = Callable[["View"], None]
 
 # The pages as the rail shows them.
-ORDER = ("/", "/analytics", "/calls", "/captures", "/policy", "/devices")
+ORDER = ("/", "/analytics", "/calls", "/policy", "/devices", "/audit")
+# The tabs of those that are several pages, and how their first page is called among them.
+TABS = {
+    "/policy": (
+        "/policy",
+        "/policy/versions",
+        "/policy/lists",
+        "/policy/schedules",
+        "/policy/simulate",
+        "/policy/explain",
+    ),
+    "/devices": ("/devices", "/sites"),
+}
+FIRST_TABS = {"/policy": "Rules", "/devices": "Devices"}
 
 ZONE_COOKIE = "ringfence_zone"
 THEME_COOKIE = "ringfence_theme"
@@ -39,6 +52,16 @@ class View:
         self.session = session
         self.query = query
         self.zone = zone
+        # Where dialogs and drawers stand: nothing there goes when a part of the page is laid out anew.
+        self.layer = Tag("div", classes="contents")
+
+    def say(self, words: str, *, is_fault: bool = False) -> None:
+        """A note that goes by itself; a fault stays long enough to be read."""
+        with self.layer:
+            if is_fault:
+                ui.notify(words, type="negative", timeout=9000, close_button="Close", multi_line=True)
+            else:
+                ui.notify(words, type="positive", timeout=3500)
 
     def show_address(self, address: str) -> None:
         """Put the page's present state into the address bar, to be shared or bookmarked."""
@@ -46,9 +69,11 @@ class View:
         ui.navigate.history.replace(address)
 
 
-def page(path: str, title: str, icon: str, role: Role = Role.VIEWER) -> Callable[[Builder], Builder]:
+def page(
+    path: str, title: str, icon: str, role: Role = Role.VIEWER, *, group: str = ""
+) -> Callable[[Builder], Builder]:
     """Register `build` as the page at `path` for people with `role`, in the order of the navigation."""
-    registered = Page(path, title, icon, role)
+    registered = Page(path, title, icon, role, group)
 
     def register(build: Builder) -> Builder:
         PAGES[path] = registered
@@ -165,17 +190,31 @@ def _frame(view: View, theme: str | None) -> Iterator[None]:
             _rail(view)
         # NiceGUI stands everything in a <main> already.
         with Tag("div", classes="page", id="content", tabindex="-1"):
+            _tabs(view)
             yield
+
+
+def _tabs(view: View) -> None:
+    """The pages that belong together with this one."""
+    group = view.page.group
+    if not group:
+        return
+    with Tag("nav", classes="tabs", aria_label=PAGES[group].title):
+        for path in (path for path in TABS[group] if path in PAGES):
+            place = PAGES[path]
+            if allows(view.session.identity.role, place.role):
+                words = FIRST_TABS[group] if path == group else place.title
+                Tag("a", words, href=path, aria_current="page" if place is view.page else None)
 
 
 def _rail(view: View) -> None:
     with Tag("a", classes="brand", href="/"):
         Tag("img", src=asset("ringfence.svg"), alt="")
         Tag("span", "Ringfence", classes="words")
-    for place in sorted(PAGES.values(), key=lambda place: ORDER.index(place.path)):
+    for place in (PAGES[path] for path in ORDER if path in PAGES):
         if not allows(view.session.identity.role, place.role):
             continue
-        current = "page" if place is view.page else None
+        current = "page" if place.path in (view.page.path, view.page.group) else None
         with Tag("a", classes="place", href=place.path, aria_current=current, title=place.title):
             ui.icon(place.icon).props("aria-hidden=true")
             Tag("span", place.title, classes="words")

@@ -21,6 +21,7 @@ from ringfence.console import documents
 from ringfence.console.session import Session
 from ringfence.database.connection import Database
 from ringfence.errors import NotSignedInError, UnavailableError
+from ringfence.mediation.jobs import Jobs
 from ringfence.vocabulary import Role
 
 SESSION = "ringfence.session"  # where a page finds its Session in the ASGI scope
@@ -36,6 +37,7 @@ class Page:
     title: str
     icon: str
     role: Role
+    group: str = ""  # path of the page whose tabs it stands among; that page itself names its own path
 
 
 # Every page of the console; filled by `frame.page`.
@@ -45,9 +47,10 @@ PAGES: dict[str, Page] = {}
 class Gate:
     """ASGI application around NiceGUI's: files for everyone, pages and live connections for whom they are for."""
 
-    def __init__(self, app: ASGIApp, database: Database) -> None:
+    def __init__(self, app: ASGIApp, database: Database, jobs: Jobs) -> None:
         self._app = app
         self._database = database
+        self._jobs = jobs
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Admit one request or connection, or answer in the page's stead."""
@@ -90,7 +93,7 @@ class Gate:
         if page is not None and not allows(identity.role, page.role):
             words = f"Your role is {identity.role.word}; this page needs {page.role.word}."
             return HTMLResponse(documents.notice("Not allowed", words), status_code=403)
-        connection.scope[SESSION] = Session(self._database, secret or "", identity)
+        connection.scope[SESSION] = Session(self._database, secret or "", identity, self._jobs)
         return None
 
     def _identify(self, secret: str | None) -> Identity:

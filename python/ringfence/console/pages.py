@@ -9,7 +9,17 @@ from starlette.staticfiles import StaticFiles
 from starlette.types import Scope
 
 # Importing a page registers it.
-from ringfence.console import analytics, calls, captures, devices, overview, policy  # noqa: F401
+from ringfence.console import (  # noqa: F401
+    analytics,
+    calls,
+    captures,
+    devices,
+    overview,
+    policy,
+    schedules,
+    sites,
+    versions,
+)
 from ringfence.console.documents import ASSET_PATH, ASSETS
 from ringfence.console.gate import Gate
 from ringfence.console.sign_in import add_sign_in
@@ -28,7 +38,7 @@ def mount(app: FastAPI, database: Database, settings: Settings) -> None:
     app.mount(ASSET_PATH, _Assets(directory=ASSETS), name="console-assets")
     add_sign_in(app, database)
     # Before NiceGUI's own mount at the same place, which it shadows: nothing reaches NiceGUI but through the gate.
-    app.mount("/", Gate(core.app, database), name="console")
+    app.mount("/", Gate(core.app, database, app.state.process.jobs), name="console")
     _run_nicegui_with(app)
 
 

@@ -16,6 +16,7 @@ from ringfence.accounts.credentials import Identity, authenticate
 from ringfence.accounts.roles import allows
 from ringfence.database.connection import Database
 from ringfence.errors import ForbiddenError, UnavailableError
+from ringfence.mediation.jobs import Jobs
 from ringfence.vocabulary import Role
 
 P = ParamSpec("P")
@@ -26,12 +27,17 @@ QUESTION_TIMEOUT_MS = 15_000
 
 
 class Session:
-    """The person's credential and the database that the page asks."""
+    """The person's credential, the database that the page asks, and the process's jobs for what takes longer."""
 
-    def __init__(self, database: Database, secret: str, identity: Identity) -> None:
-        self._database = database
+    def __init__(self, database: Database, secret: str, identity: Identity, jobs: Jobs) -> None:
+        self.database = database
+        self.jobs = jobs
         self._secret = secret
         self.identity = identity
+
+    def may(self, role: Role) -> bool:
+        """Whether to offer what needs `role`; `act` is what refuses."""
+        return allows(self.identity.role, role)
 
     async def ask(
         self,
@@ -68,7 +74,7 @@ class Session:
         **kwargs: P.kwargs,
     ) -> R:
         try:
-            with self._database.connection() as connection:
+            with self.database.connection() as connection:
                 identity = authenticate(connection, self._secret)
                 if not allows(identity.role, role):
                     raise ForbiddenError(f"your role is {identity.role.word}; this needs {role.word}")

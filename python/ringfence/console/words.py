@@ -26,11 +26,14 @@ RESULT_WORDS = {
     "failed": "Failed",
     "unfinished": "Unfinished",
 }
+MODE_WORDS = {"enforce": "Enforce", "monitor": "Monitor", "off": "Off"}
+DIRECTION_WORDS = {"any": "Any", "inbound": "Inbound", "outbound": "Outbound", "internal": "Internal"}
 
 # Verdict on a rule → icon, words.
 VERDICTS = {
     "decides": ("check_circle", "decides"),
     "would_decide": ("visibility", "would decide (monitored)"),
+    "depends_on_rate": ("speed", "depends on the rate"),
     "passed_over": ("remove_circle_outline", "does not match"),
     "not_reached": ("more_horiz", "not reached"),
     "off": ("do_not_disturb_on", "off"),

@@ -40,6 +40,14 @@
     if (seconds < 172800) return `${Math.round(seconds / 3600)} h ago`;
     return `${Math.round(seconds / 86400)} days ago`;
   };
+  // What is left until then, as 4:05; counted down every second.
+  const left = (iso) => {
+    const at = parse(iso);
+    if (!at || isNaN(at)) return "–";
+    const seconds = Math.max(0, Math.round((at - Date.now()) / 1000));
+    return `${Math.floor(seconds / 60)}:${pad(seconds % 60)}`;
+  };
+  const styles = { ago, fine, left };
 
   class RingfenceTime extends HTMLElement {
     static observedAttributes = ["iso"];
@@ -48,13 +56,13 @@
     show() {
       const iso = this.getAttribute("iso");
       const style = this.getAttribute("shown");
-      const text = style === "ago" ? ago(iso) : style === "fine" ? fine(iso) : time(iso);
+      const text = (styles[style] ?? time)(iso);
       if (this.textContent !== text) this.textContent = text;
       this.title = utc(iso);
     }
   }
   customElements.define("rf-time", RingfenceTime);
-  setInterval(() => document.querySelectorAll("rf-time[shown=ago]").forEach((element) => element.show()), 1000);
+  setInterval(() => document.querySelectorAll("rf-time[shown=ago], rf-time[shown=left]").forEach((element) => element.show()), 1000);
 
   // A date and time field in the viewer's zone; its value travels as UTC.
   const localValue = (iso) => {
@@ -157,5 +165,63 @@
     document.querySelector(".drawer.open .close")?.click();
   });
 
-  window.rf = { time, fine, bucket, utc, ago, cells, count, narrow, follow };
+  // Rows that are put into order: dragged by their handle, or moved by the arrow keys on it. The table stays as it is
+  // until the page has heard, so what is seen is what is true.
+  let dragged = null;
+  const sortable = (target) => target.closest?.("[data-sortable]");
+  const mark = (row, side) => {
+    document.querySelectorAll("tr.drop-before, tr.drop-after").forEach((one) => {
+      one.classList.remove("drop-before", "drop-after");
+    });
+    if (row && side) row.classList.add(`drop-${side}`);
+  };
+  const dropSide = (row, event) => {
+    const box = row.getBoundingClientRect();
+    return event.clientY < box.top + box.height / 2 ? "before" : "after";
+  };
+  const overRow = (event) => {
+    const row = event.target.closest?.("tr[data-name]");
+    return dragged && row && sortable(row) === sortable(dragged) ? row : null;
+  };
+  document.addEventListener("dragstart", (event) => {
+    const handle = event.target.closest?.("[data-handle]");
+    if (!handle) return;
+    dragged = handle.closest("tr[data-name]");
+    dragged.classList.add("dragged");
+    event.dataTransfer.effectAllowed = "move";
+    event.dataTransfer.setData("text/plain", dragged.dataset.name);
+    event.dataTransfer.setDragImage(dragged, 12, 12);
+  });
+  document.addEventListener("dragover", (event) => {
+    const row = overRow(event);
+    if (!row) return;
+    event.preventDefault();
+    mark(row, dropSide(row, event));
+  });
+  document.addEventListener("drop", (event) => {
+    const row = overRow(event);
+    if (!row) return;
+    event.preventDefault();
+    const next = dropSide(row, event) === "before" ? row : row.nextElementSibling;
+    if (row !== dragged && next !== dragged) {
+      emitEvent(sortable(row).dataset.sortable, { name: dragged.dataset.name, before: next?.dataset.name ?? null });
+    }
+  });
+  document.addEventListener("dragend", () => {
+    dragged?.classList.remove("dragged");
+    dragged = null;
+    mark(null);
+  });
+  document.addEventListener("keydown", (event) => {
+    const handle = event.target.closest?.("[data-handle]");
+    const step = { ArrowUp: -1, ArrowDown: 1 }[event.key];
+    if (!handle || !step) return;
+    event.preventDefault();
+    emitEvent(sortable(handle).dataset.sortable, { name: handle.dataset.handle, step });
+  });
+  const focusHandle = (name) => requestAnimationFrame(() => {
+    document.querySelector(`[data-handle=${JSON.stringify(name)}]`)?.focus();
+  });
+
+  window.rf = { focusHandle, left, time, fine, bucket, utc, ago, cells, count, narrow, follow };
 })();
