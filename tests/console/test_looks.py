@@ -19,6 +19,7 @@ PAGES = {
     "versions": "/policy/versions",
     "versions-compared": "/policy/versions?from=1&to=2",
     "schedules": "/policy/schedules",
+    "simulate": "/policy/simulate",
     "devices": "/devices",
     "sites": "/sites",
 }

@@ -6,6 +6,7 @@ call's own time.
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from typing import Any
 
 import psycopg
@@ -17,6 +18,7 @@ from ringfence.console.address import iso, link
 from ringfence.console.frame import Region, View, load
 from ringfence.console.markup import Tag, button, moment
 from ringfence.console.numbers import national
+from ringfence.console.rule_table import lay_out_caution
 from ringfence.console.sip_drawer import lay_out_sip_call
 from ringfence.console.words import ACTION_WORDS, REASON_WORDS, VERDICTS, plain
 from ringfence.mediation.sites import first_site
@@ -79,6 +81,9 @@ class CallDrawer:
             for name, value in _facts(call):
                 Tag("dt", name)
                 Tag("dd", value)
+            Tag("dt", "Explain")
+            with Tag("dd"):
+                Tag("a", "as it would be decided now", href=explain_link(call))
             Tag("dt", "Its calls")
             with Tag("dd"):
                 for side, text in (("source", call.source), ("destination", call.destination)):
@@ -92,21 +97,31 @@ def _explain(connection: psycopg.Connection, call: Call) -> dict[str, Any]:
     return explain_call(connection, site, source, call.destination, call.time, call.policy_version)
 
 
+def explain_link(call: Call) -> str:
+    """The page Explain with this call's numbers, device and SBC."""
+    source = "" if call.source in UNSPOKEN else call.source
+    client = call.peer.rpartition(":")[0].strip("[]")
+    return link("/policy/explain", {"source": source, "destination": call.destination, "device": call.device,
+                                    "client": client})  # fmt: skip
+
+
 def number(text: str) -> Tag:
     """A number with its national form on hover."""
     return Tag("span", text, classes="number", title=national(text))
 
 
-def lay_out_explanation(answer: dict[str, Any]) -> None:
+def lay_out_explanation(answer: Mapping[str, Any]) -> None:
     """Lay out what the engine says of a call: its decision, then each rule with its verdict."""
     action = str(answer["action"])
     with Tag("p"):
         Tag("span", ACTION_WORDS.get(action, action), classes=f"pill {action}")
         Tag("span", " " + REASON_WORDS.get(str(answer["reason"]), plain(str(answer["reason"]))))
+    for caution in answer.get("cautions") or []:
+        lay_out_caution(str(caution))
     if answer.get("answer"):
         with Tag("dl", classes="facts"):
             Tag("dt", "Answer")
-            Tag("dd", str(answer["answer"]), classes="mono")
+            Tag("dd", str(answer.get("record") or answer["answer"]), classes="mono")
     with Tag("ol", classes="verdicts"):
         for rule in answer["rules"]:
             verdict = str(rule["verdict"])

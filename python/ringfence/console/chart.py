@@ -107,8 +107,8 @@ def _over_time(
             {"value": round(row[column], 6), "link": call_link(result.query, row, **more)} if row[column] else 0
             for row in result.rows
         ]
-        series.append(_bars(OUTCOME_WORDS.get(name, name), colour, data, stacked=len(stacks) > 1))
-    options = _axes([row[0] for row in result.rows], result.query.grouping)
+        series.append(bars(OUTCOME_WORDS.get(name, name), colour, data, stacked=len(stacks) > 1))
+    options = axes([row[0] for row in result.rows], result.query.grouping)
     options["tooltip"]["trigger"] = "axis"
     options["tooltip"][":valueFormatter"] = (
         f"(value) => Number(value).toLocaleString('en', {{maximumFractionDigits: {decimals}}})"
@@ -140,17 +140,17 @@ def _ranks_over_time(result: AnalyticsResult) -> dict[str, Any]:
             "link": call_link(result.query, row),
             "itemStyle": {"color": colours[row[2]]},
         }
-    options = _axes(bounds, result.query.grouping)
+    options = axes(bounds, result.query.grouping)
     options["tooltip"]["trigger"] = "item"
-    series = [_bars(f"Rank {rank}", SINGLE_COLOUR, ranks[rank], stacked=True) for rank in sorted(ranks)]
+    series = [bars(f"Rank {rank}", SINGLE_COLOUR, ranks[rank], stacked=True) for rank in sorted(ranks)]
     return {**options, "series": series}
 
 
 def _ranking(result: AnalyticsResult) -> dict[str, Any]:
     """One bucket: a bar for each number, the highest on top."""
     data = [{"value": row[3], "link": call_link(result.query, row)} for row in result.rows]
-    bars = _bars("calls", SINGLE_COLOUR, data, stacked=False)
-    bars["label"] = {"show": True, "position": "right", "color": "#8995a1", "textBorderWidth": 0}
+    ranking = bars("calls", SINGLE_COLOUR, data, stacked=False)
+    ranking["label"] = {"show": True, "position": "right", "color": "#8995a1", "textBorderWidth": 0}
     return {
         "animation": False,
         "grid": {"left": 8, "right": 48, "top": 8, "bottom": 8, "containLabel": True},
@@ -164,11 +164,12 @@ def _ranking(result: AnalyticsResult) -> dict[str, Any]:
             "axisLine": {"show": False},
             "axisLabel": {"width": 150, "overflow": "truncate"},
         },
-        "series": [bars],
+        "series": [ranking],
     }
 
 
-def _axes(bounds: Sequence[datetime], grouping: str) -> dict[str, Any]:
+def axes(bounds: Sequence[datetime], grouping: str) -> dict[str, Any]:
+    """Options of a chart over time, without its series."""
     bucket = f"(value) => rf.bucket(value, '{grouping}')"
     return {
         "animation": False,
@@ -192,7 +193,8 @@ def _axes(bounds: Sequence[datetime], grouping: str) -> dict[str, Any]:
     }
 
 
-def _bars(name: str, colour: str, data: list[Any], *, stacked: bool) -> dict[str, Any]:
+def bars(name: str, colour: str, data: list[Any], *, stacked: bool) -> dict[str, Any]:
+    """A series of bars."""
     return {
         "name": name,
         "type": "bar",

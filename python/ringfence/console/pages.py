@@ -17,6 +17,7 @@ from ringfence.console import (  # noqa: F401
     overview,
     policy,
     schedules,
+    simulate,
     sites,
     versions,
 )

@@ -126,6 +126,13 @@ def lay_out_findings(findings: Sequence[Finding]) -> None:
             Tag("span", finding.words.removeprefix(f"rule {finding.name!r}: "))
 
 
+def lay_out_caution(words: str) -> None:
+    """What a reader must know to believe a figure."""
+    with Tag("div", classes="finding warning"):
+        ui.icon("warning").props("aria-hidden=true")
+        Tag("span", words[:1].upper() + words[1:])
+
+
 def lay_out_action(rule: Mapping[str, Any]) -> None:
     """A cell: what a rule does, and when."""
     action = str(rule["action"])
