@@ -17,7 +17,7 @@ from pathlib import Path
 
 import psycopg
 import pytest
-from playwright.sync_api import Browser, BrowserContext, ConsoleMessage, Page, sync_playwright
+from playwright.sync_api import Browser, BrowserContext, ConsoleMessage, Page, expect, sync_playwright
 from psycopg import conninfo, sql
 from tests.console.seed import PASSWORD, seed, seed_workshop
 
@@ -27,6 +27,8 @@ from ringfence.database.cluster import APPLICATION
 from ringfence.database.connection import Database
 from ringfence.database.embedded import EmbeddedServer
 
+# A busy machine is slow, not wrong.
+expect.set_options(timeout=30_000)
 CHROMIUM = Path("/usr/bin/chromium")
 ROOT = Path(__file__).parents[2]
 DATABASE = "ringfence_console"

@@ -18,6 +18,8 @@ PAGES = {
     "policy": "/policy",
     "versions": "/policy/versions",
     "versions-compared": "/policy/versions?from=1&to=2",
+    "lists": "/policy/lists",
+    "list": "/policy/lists?list=suspects",
     "schedules": "/policy/schedules",
     "simulate": "/policy/simulate",
     "devices": "/devices",

@@ -15,7 +15,10 @@ from nicegui import ui
 from ringfence.analytics.calls import AnyCall, Call
 from ringfence.analytics.sip_calls import SipCall
 from ringfence.console.address import iso, link
+from ringfence.console.call_table import UNSPOKEN, explain_link
+from ringfence.console.forms import attempt
 from ringfence.console.frame import Region, View, load
+from ringfence.console.listing_dialog import ask_listing
 from ringfence.console.markup import Tag, button, moment
 from ringfence.console.numbers import national
 from ringfence.console.rule_table import lay_out_caution
@@ -23,10 +26,7 @@ from ringfence.console.sip_drawer import lay_out_sip_call
 from ringfence.console.words import ACTION_WORDS, REASON_WORDS, VERDICTS, plain
 from ringfence.mediation.sites import first_site
 from ringfence.policy.explain import explain_call
-from ringfence.vocabulary import NumberClass
-
-# Words that stand where a call had no number: to the engine it has none.
-UNSPOKEN = {NumberClass.ABSENT.word}
+from ringfence.vocabulary import Role
 
 
 class CallDrawer:
@@ -39,6 +39,10 @@ class CallDrawer:
     def close(self) -> None:
         """Slide it away."""
         self.panel.classes(remove="open")
+
+    async def ask_listing(self, call: Call) -> None:
+        """Block or allow one of its numbers."""
+        await attempt(self.view, lambda: ask_listing(self.view, call))
 
     async def show(self, call: AnyCall) -> None:
         """Open it with a call, then fill in the explanation."""
@@ -77,13 +81,16 @@ class CallDrawer:
             number(call.source)
             ui.icon("arrow_forward").props("aria-hidden=true")
             number(call.destination)
+        with Tag("div", classes="drawer-tools"):
+            with Tag("a", classes="button", href=explain_link(call), title="How it would be decided now"):
+                ui.icon("troubleshoot").props("aria-hidden=true")
+                Tag("span", "Explain")
+            if self.view.session.may(Role.EDITOR):
+                button("Put on a list…", lambda: self.ask_listing(call), icon="playlist_add")
         with Tag("section"), Tag("dl", classes="facts"):
             for name, value in _facts(call):
                 Tag("dt", name)
                 Tag("dd", value)
-            Tag("dt", "Explain")
-            with Tag("dd"):
-                Tag("a", "as it would be decided now", href=explain_link(call))
             Tag("dt", "Its calls")
             with Tag("dd"):
                 for side, text in (("source", call.source), ("destination", call.destination)):
@@ -95,14 +102,6 @@ def _explain(connection: psycopg.Connection, call: Call) -> dict[str, Any]:
     site = first_site(connection)
     source = None if call.source in UNSPOKEN else call.source
     return explain_call(connection, site, source, call.destination, call.time, call.policy_version)
-
-
-def explain_link(call: Call) -> str:
-    """The page Explain with this call's numbers, device and SBC."""
-    source = "" if call.source in UNSPOKEN else call.source
-    client = call.peer.rpartition(":")[0].strip("[]")
-    return link("/policy/explain", {"source": source, "destination": call.destination, "device": call.device,
-                                    "client": client})  # fmt: skip
 
 
 def number(text: str) -> Tag:

@@ -4,11 +4,14 @@ from __future__ import annotations
 
 from typing import Any
 
-from ringfence.analytics.calls import AnyCall
+from ringfence.analytics.calls import AnyCall, Call
 from ringfence.analytics.sip_calls import SipCall
-from ringfence.console.address import iso
+from ringfence.console.address import iso, link
 from ringfence.console.numbers import national
-from ringfence.vocabulary import Dataset
+from ringfence.vocabulary import Dataset, NumberClass
+
+# Words that stand where a call had no number: to the engine it has none.
+UNSPOKEN = {NumberClass.ABSENT.word}
 
 _ENUM: list[dict[str, Any]] = [
     {"field": "time", "headerName": "Time", ":cellRenderer": "rf.cells.time", ":minWidth": "rf.narrow() ? 86 : 116",
@@ -26,6 +29,8 @@ _ENUM: list[dict[str, Any]] = [
      ":hide": "rf.narrow()"},
     {"field": "device", "headerName": "Device", "minWidth": 100, ":hide": "rf.narrow()"},
     {"field": "policy_version", "headerName": "Policy", "minWidth": 80, "flex": 0.6, "type": "rightAligned",
+     ":hide": "rf.narrow()"},
+    {"colId": "tools", "headerName": "", ":cellRenderer": "rf.cells.tools", "minWidth": 84, "maxWidth": 84,
      ":hide": "rf.narrow()"},
 ]  # fmt: skip
 # Time, source and destination are the same for both.
@@ -70,7 +75,16 @@ def call_row(call: AnyCall) -> dict[str, Any]:
             "mos": mos,
             "status": call.status or "–",
         }
-    return row | {"action": call.action, "rule": call.rule, "policy_version": call.policy_version or None}
+    return row | {"action": call.action, "rule": call.rule, "policy_version": call.policy_version or None,
+                  "explain": explain_link(call)}  # fmt: skip
+
+
+def explain_link(call: Call) -> str:
+    """The page Explain with this call's numbers, device and SBC."""
+    source = "" if call.source in UNSPOKEN else call.source
+    client = call.peer.rpartition(":")[0].strip("[]")
+    fields = {"source": source, "destination": call.destination, "device": call.device, "client": client}
+    return link("/policy/explain", fields)
 
 
 def clock(milliseconds: int | None) -> str:

@@ -13,7 +13,7 @@ import psycopg
 from nicegui import ui
 from nicegui.events import GenericEventArguments
 
-from ringfence.analytics.calls import AnyCall, CallFilter, find_calls, follow_calls
+from ringfence.analytics.calls import AnyCall, Call, CallFilter, find_calls, follow_calls
 from ringfence.console.address import TimeRange, link
 from ringfence.console.call_drawer import CallDrawer
 from ringfence.console.call_table import COLUMNS, call_key, call_row
@@ -23,7 +23,7 @@ from ringfence.console.time_field import TimeField
 from ringfence.console.words import RESULT_WORDS
 from ringfence.errors import InvalidInputError
 from ringfence.mediation.devices import list_devices
-from ringfence.vocabulary import Action, CallResult, Dataset
+from ringfence.vocabulary import Action, CallResult, Dataset, Role
 
 PAGE_SIZE = 200
 MAX_ROWS = 2000  # kept in the browser; the oldest leave as new calls come
@@ -123,6 +123,7 @@ class _Page:
         self._lay_out_head()
         self._lay_out_filters()
         ui.on("call_picked", self._pick)
+        ui.on("call_listed", self._list)
         ui.timer(0, self._start, once=True)
         ui.timer(LIVE_S, self._follow, immediate=False)
 
@@ -319,7 +320,7 @@ class _Page:
                 ":onRowClicked": "(event) => emitEvent('call_picked', event.data.key)",
                 ":onCellKeyDown": "(p) => { if (p.event.key === 'Enter') emitEvent('call_picked', p.data.key); }",
             }
-        ).classes("grid fill")
+        ).classes("grid fill" if self.view.session.may(Role.EDITOR) else "grid fill readonly")
 
     def _lay_out_foot(self, calls: list[AnyCall], *, has_more: bool) -> None:
         self.oldest = min(calls, key=lambda call: call.time, default=None)
@@ -327,6 +328,11 @@ class _Page:
         if has_more:
             with self.foot:
                 button("Older calls", self._more, icon="expand_more", classes="quiet")
+
+    async def _list(self, event: GenericEventArguments) -> None:
+        call = self.calls.get(str(event.args))
+        if isinstance(call, Call) and self.view.session.may(Role.EDITOR):
+            await self.drawer.ask_listing(call)
 
     async def _pick(self, event: GenericEventArguments) -> None:
         call = self.calls.get(str(event.args))

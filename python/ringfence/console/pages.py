@@ -14,6 +14,7 @@ from ringfence.console import (  # noqa: F401
     calls,
     captures,
     devices,
+    lists,
     overview,
     policy,
     schedules,

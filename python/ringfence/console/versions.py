@@ -71,8 +71,7 @@ class _Page:
                 button("Roll back", self._roll_back, icon="undo")
         self.install_bar = InstallBar(view, self._refresh)
         with Tag("div", classes="stack"):
-            self.detail = Region("card")
-            self.detail.classes(add="hidden")
+            self.detail = Tag("div", classes="contents")
             with Tag("div", classes="columns"):
                 self.region = Region("card")
                 with Tag("div", classes="stack"):
@@ -173,23 +172,24 @@ class _Page:
             ui.run_javascript("document.querySelector('#content')?.scrollIntoView({block: 'start'})")
 
     async def _show_detail(self) -> None:
-        self.detail.classes(
-            add="" if self.shown or self.new else "hidden", remove="hidden" if self.shown or self.new else ""
-        )
-        self.detail.stale()
+        self.detail.clear()
+        if not (self.shown or self.new):
+            return
+        with self.detail:
+            region = Region("card")
 
         async def answer() -> None:
             if self.shown:
                 source = await self.view.session.ask(read_source, _number(self.shown))
-                with self.detail.content():
+                with region.content():
                     self._lay_out_rules(source.get("rules", []))
-            elif self.new:
+            else:
                 known = [str(one.version) for one in await self.view.session.ask(list_versions)]
                 changes = await self.view.session.ask(read_difference, self.old, self.new)
-                with self.detail.content():
+                with region.content():
                     self._lay_out_difference(known, changes)
 
-        await load(self.detail, answer, lambda: self._look())
+        await load(region, answer, lambda: self._look())
 
     def _lay_out_difference(self, known: list[str], changes: tuple[Change, ...]) -> None:
         versions = {one: f"Version {one}" for one in known}

@@ -122,6 +122,19 @@
     action: (p) => element("span", word(p.value), { class: `pill ${p.value}` }),
     word: (p) => element("span", word(p.value), {}),
     rule: (p) => (p.value ? element("span", p.value, { title: p.value }) : element("span", "–", { class: "muted" })),
+    tools: (p) => {
+      const tools = element("div", "", { class: "cell-tools" });
+      const explain = element("a", "", { href: p.data.explain, title: "Explain", "aria-label": "Explain this call" });
+      const list = element("button", "", { type: "button", title: "Put on a list", "aria-label": "Put on a list" });
+      for (const [tool, icon] of [[explain, "troubleshoot"], [list, "playlist_add"]]) {
+        tool.append(element("i", icon, { class: "material-icons", "aria-hidden": "true" }));
+        tool.addEventListener("keydown", (event) => event.stopPropagation());
+      }
+      list.addEventListener("click", () => emitEvent("call_listed", p.data.key));
+      tools.addEventListener("click", (event) => event.stopPropagation());
+      tools.append(explain, list);
+      return tools;
+    },
     linked: (p) => {
       const text = typeof p.value === "number" ? count(p.value) : String(p.value ?? "–");
       const link = p.data[`${p.colDef.field}_link`] || p.data.link;
@@ -135,6 +148,24 @@
       }
       return anchor;
     },
+  };
+  // A form's file, in one stream, to the API; what it says goes to the page.
+  const upload = async (event, emit) => {
+    event.preventDefault();
+    const form = event.target;
+    const fields = new FormData(form);
+    const button = form.querySelector("[type=submit]");
+    const replace = fields.has("replace") ? "true" : "false";
+    const address = `${form.dataset.upload}&format=${fields.get("format")}&replace=${replace}`;
+    button.disabled = true;
+    try {
+      const answer = await fetch(address, { method: "POST", body: fields.get("file") });
+      emit(await answer.json());
+    } catch {
+      emit({ message: "The file could not be sent. Is it still there, and the mediation up?" });
+    } finally {
+      button.disabled = false;
+    }
   };
   const count = (value) => Number(value).toLocaleString("en", { maximumFractionDigits: 2 });
 
@@ -223,5 +254,5 @@
     document.querySelector(`[data-handle=${JSON.stringify(name)}]`)?.focus();
   });
 
-  window.rf = { focusHandle, left, time, fine, bucket, utc, ago, cells, count, narrow, follow };
+  window.rf = { focusHandle, upload, left, time, fine, bucket, utc, ago, cells, count, narrow, follow };
 })();
