@@ -22,8 +22,10 @@ PAGES = {
     "list": "/policy/lists?list=suspects",
     "schedules": "/policy/schedules",
     "simulate": "/policy/simulate",
+    "explain": "/policy/explain?source=%2B13125550101&destination=%2B19005550100",
     "devices": "/devices",
     "sites": "/sites",
+    "audit": "/audit",
 }
 
 

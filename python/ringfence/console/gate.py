@@ -93,7 +93,7 @@ class Gate:
         if page is not None and not allows(identity.role, page.role):
             words = f"Your role is {identity.role.word}; this page needs {page.role.word}."
             return HTMLResponse(documents.notice("Not allowed", words), status_code=403)
-        connection.scope[SESSION] = Session(self._database, secret or "", identity, self._jobs)
+        connection.scope[SESSION] = Session(self._database, secret or "", identity, self._jobs, _address(connection))
         return None
 
     def _identify(self, secret: str | None) -> Identity:
@@ -111,6 +111,10 @@ def _ask_to_sign_in(connection: HTTPConnection, page: Page | None) -> Response:
     if connection.headers.get("sec-fetch-site") == "cross-site":
         return HTMLResponse(documents.again())
     return RedirectResponse(f"/sign-in?next={quote(_target(connection), safe='')}", status_code=303)
+
+
+def _address(connection: HTTPConnection) -> str | None:
+    return connection.client.host if connection.client else None
 
 
 def _target(connection: HTTPConnection) -> str:

@@ -11,9 +11,11 @@ from starlette.types import Scope
 # Importing a page registers it.
 from ringfence.console import (  # noqa: F401
     analytics,
+    audit,
     calls,
     captures,
     devices,
+    explain,
     lists,
     overview,
     policy,

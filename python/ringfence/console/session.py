@@ -12,6 +12,7 @@ from typing import Concatenate, ParamSpec, TypeVar
 import psycopg
 from nicegui import run
 
+from ringfence.accounts.audit import acting_from
 from ringfence.accounts.credentials import Identity, authenticate
 from ringfence.accounts.roles import allows
 from ringfence.database.connection import Database
@@ -29,10 +30,13 @@ QUESTION_TIMEOUT_MS = 15_000
 class Session:
     """The person's credential, the database that the page asks, and the process's jobs for what takes longer."""
 
-    def __init__(self, database: Database, secret: str, identity: Identity, jobs: Jobs) -> None:
+    def __init__(
+        self, database: Database, secret: str, identity: Identity, jobs: Jobs, address: str | None = None
+    ) -> None:
         self.database = database
         self.jobs = jobs
         self._secret = secret
+        self._address = address
         self.identity = identity
 
     def may(self, role: Role) -> bool:
@@ -74,7 +78,7 @@ class Session:
         **kwargs: P.kwargs,
     ) -> R:
         try:
-            with self.database.connection() as connection:
+            with acting_from(self._address), self.database.connection() as connection:
                 identity = authenticate(connection, self._secret)
                 if not allows(identity.role, role):
                     raise ForbiddenError(f"your role is {identity.role.word}; this needs {role.word}")
