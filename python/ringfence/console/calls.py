@@ -93,7 +93,7 @@ class Question:
         )  # fmt: skip
 
 
-@page("/calls", "Calls", "call")
+@page("/calls", "Calls", "call", group="/calls")
 def build(view: View) -> None:
     """Lay out the page."""
     try:

@@ -34,7 +34,7 @@ class Shown:
     calls: list[dict[str, Any]]
 
 
-@page("/captures", "Captures", "upload_file", Role.ANALYST)
+@page("/captures", "Captures", "upload_file", Role.ANALYST, group="/calls")
 def build(_view: View) -> None:
     """Lay out the page."""
     ui.add_head_html(f'<script defer src="{asset("captures.js")}"></script>')

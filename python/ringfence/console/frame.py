@@ -28,6 +28,7 @@ Builder = Callable[["View"], None]
 ORDER = ("/", "/analytics", "/calls", "/policy", "/devices", "/audit")
 # The tabs of those that are several pages, and how their first page is called among them.
 TABS = {
+    "/calls": ("/calls", "/captures"),
     "/policy": (
         "/policy",
         "/policy/versions",
@@ -38,7 +39,7 @@ TABS = {
     ),
     "/devices": ("/devices", "/sites"),
 }
-FIRST_TABS = {"/policy": "Rules", "/devices": "Devices"}
+FIRST_TABS = {"/calls": "Call log", "/policy": "Rules", "/devices": "Devices"}
 
 ZONE_COOKIE = "ringfence_zone"
 THEME_COOKIE = "ringfence_theme"
@@ -197,14 +198,14 @@ def _frame(view: View, theme: str | None) -> Iterator[None]:
 def _tabs(view: View) -> None:
     """The pages that belong together with this one."""
     group = view.page.group
-    if not group:
+    identity = view.session.identity
+    places = [place for path in TABS.get(group, ()) if allows(identity.role, (place := PAGES[path]).role)]
+    if len(places) < 2:
         return
     with Tag("nav", classes="tabs", aria_label=PAGES[group].title):
-        for path in (path for path in TABS[group] if path in PAGES):
-            place = PAGES[path]
-            if allows(view.session.identity.role, place.role):
-                words = FIRST_TABS[group] if path == group else place.title
-                Tag("a", words, href=path, aria_current="page" if place is view.page else None)
+        for place in places:
+            words = FIRST_TABS[group] if place.path == group else place.title
+            Tag("a", words, href=place.path, aria_current="page" if place is view.page else None)
 
 
 def _rail(view: View) -> None:
