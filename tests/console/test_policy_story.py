@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 from contextlib import ExitStack
 from datetime import UTC, datetime
+from functools import partial
 from pathlib import Path
 
 import dns.edns
@@ -80,7 +81,7 @@ def row(page: Page, name: str) -> Locator:
 def test_from_monitoring_to_refusing_and_back(visit: Visit, workshop: Console, edges: dict[str, Edge]) -> None:
     first, second = edges["enum-1"], edges["enum-2"]
     for edge in (first, second):
-        wait_until(lambda edge=edge: decided(edge, "allow"), "the call is allowed at first", 60)
+        wait_until(partial(decided, edge, "allow"), "the call is allowed at first", 60)
     wait_until(lambda: recorded(workshop) >= 2, "the calls are recorded", 60)
     page = sign_in_for_the_first_time(visit, workshop)
     write_a_rule_in_monitor_mode(page)
@@ -101,7 +102,7 @@ def sign_in_for_the_first_time(visit: Visit, workshop: Console) -> Page:
     with workshop.database.connection() as connection:
         one_time = create_person(connection, "noa", Role.EDITOR, "ada")
     page = visit(at=workshop).sign_in("noa", one_time).page
-    page.get_by_label("Present password").fill(one_time)
+    page.get_by_label("One-time password").fill(one_time)
     page.get_by_label("New password", exact=True).fill(PASSWORD)
     page.get_by_label("New password again").fill(PASSWORD)
     page.get_by_role("button", name="Change password").click()

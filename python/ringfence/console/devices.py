@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Awaitable, Callable
+from datetime import UTC, datetime
 
 from nicegui import ui
 from nicegui.events import GenericEventArguments
@@ -10,15 +11,16 @@ from nicegui.events import GenericEventArguments
 from ringfence.accounts.roles import allows
 from ringfence.console.address import iso, link
 from ringfence.console.device_state import lost_events, queries, state_of
+from ringfence.console.forms import FORM_FIELDS
 from ringfence.console.frame import Region, View, heading, load, page
 from ringfence.console.markup import Choice, Tag, button, ignore, moment, text_field
 from ringfence.errors import RingfenceError
 from ringfence.mediation.devices import DeviceStatus, list_devices, register_device
+from ringfence.policy.installation import in_words
+from ringfence.policy.targets import ALL, DEVICE
 from ringfence.vocabulary import Role
 
 REFRESH_S = 2.0
-# Sends a form's fields by name instead of leaving the page.
-FORM_FIELDS = "(event) => { event.preventDefault(); emit(Object.fromEntries(new FormData(event.target))); }"
 KIND_WORDS = {"enum": "ENUM server", "probe": "Probe"}
 
 
@@ -31,7 +33,7 @@ def build(view: View) -> None:
 class _Page:
     def __init__(self, view: View) -> None:
         self.view = view
-        self.shown: list[DeviceStatus] | None = None
+        self.shown: tuple[list[DeviceStatus], list[bool]] | None = None
         with Tag("div", classes="page-head"):
             heading("Devices")
             if allows(view.session.identity.role, Role.ADMINISTRATOR):
@@ -42,9 +44,11 @@ class _Page:
     async def _refresh(self) -> None:
         async def answer() -> None:
             devices = await self.view.session.ask(list_devices)
-            if devices == self.shown and self.region.state != "failed":
+            now = datetime.now(UTC)
+            shown = devices, [device.drift_since(now) is not None for device in devices]
+            if shown == self.shown and self.region.state != "failed":
                 return
-            self.shown = devices
+            self.shown = shown
             if devices:
                 with self.region.content():
                     self._lay_out(devices)
@@ -64,10 +68,10 @@ class _Page:
                     Tag("th", words, classes="right" if words in ("Queries", "Lost") else "", scope="col")
             with Tag("tbody"):
                 for device in devices:
-                    _lay_out_device(device)
+                    _lay_out_device(device, datetime.now(UTC))
 
 
-def _lay_out_device(device: DeviceStatus) -> None:
+def _lay_out_device(device: DeviceStatus, now: datetime) -> None:
     state = state_of(device)
     lost = lost_events(device)
     asked = queries(device)
@@ -84,6 +88,13 @@ def _lay_out_device(device: DeviceStatus) -> None:
             Tag("span", str(device.policy_version or "none"))
             if not device.is_current:
                 Tag("span", f" → {device.wanted_version or 'none'}", classes="muted", title="The version it should run")
+            if device.wanted_from not in ("", ALL):
+                Tag("div", "its own" if device.wanted_from.startswith(DEVICE) else "its site’s", classes="muted",
+                    title=f"It follows {in_words(device.wanted_from)}, not what is installed on all")  # fmt: skip
+            if (drift := device.drift_since(now)) is not None:
+                with Tag("div", classes="pill amber", title="It lives, but runs another policy than it should"):
+                    Tag("span", "drifts since ")
+                    moment(iso(drift))
         Tag("td", "–" if asked is None else f"{asked:,}", classes="right", data_label="Queries")
         Tag("td", f"{lost:,}", classes="right said" if lost else "right muted", data_label="Lost")
         Tag("td", device.address or "–", classes="number", data_label="Address")

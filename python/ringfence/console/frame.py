@@ -202,7 +202,7 @@ def _tabs(view: View) -> None:
     places = [place for path in TABS.get(group, ()) if allows(identity.role, (place := PAGES[path]).role)]
     if len(places) < 2:
         return
-    with Tag("nav", classes="tabs", aria_label=PAGES[group].title):
+    with Tag("rf-tabs", classes="tabs", role="navigation", aria_label=PAGES[group].title):
         for place in places:
             words = FIRST_TABS[group] if place.path == group else place.title
             Tag("a", words, href=place.path, aria_current="page" if place is view.page else None)

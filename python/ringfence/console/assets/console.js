@@ -64,6 +64,17 @@
   customElements.define("rf-time", RingfenceTime);
   setInterval(() => document.querySelectorAll("rf-time[shown=ago], rf-time[shown=left]").forEach((element) => element.show()), 1000);
 
+  // Tabs that may not all fit: the present one is brought into sight.
+  class RingfenceTabs extends HTMLElement {
+    connectedCallback() {
+      requestAnimationFrame(() => {
+        const present = this.querySelector("[aria-current]");
+        if (present) this.scrollLeft = present.offsetLeft - (this.clientWidth - present.offsetWidth) / 2;
+      });
+    }
+  }
+  customElements.define("rf-tabs", RingfenceTabs);
+
   // A date and time field in the viewer's zone; its value travels as UTC.
   const localValue = (iso) => {
     const at = parse(iso);
