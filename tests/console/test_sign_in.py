@@ -15,7 +15,7 @@ from ringfence.accounts.credentials import revoke_secret
 from ringfence.accounts.people import create_person, sign_in
 from ringfence.console import pages  # noqa: F401  # registers the pages
 from ringfence.console.address import local_path
-from ringfence.console.frame import ORDER
+from ringfence.console.frame import ORDER, TABS
 from ringfence.console.gate import PAGES
 from ringfence.vocabulary import Role
 
@@ -69,7 +69,9 @@ def test_every_page_asks_to_sign_in_first_and_comes_back(console: Console, path:
 
 
 def test_the_navigation_names_every_page() -> None:
-    assert set(PAGES) == set(ORDER)
+    assert set(PAGES) == set(ORDER).union(*TABS.values())
+    assert all(PAGES[path].group == group for group, tabs in TABS.items() for path in tabs)
+    assert set(TABS) <= set(ORDER)
 
 
 @pytest.mark.parametrize("transport", ["polling", "websocket"])
