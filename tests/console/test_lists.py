@@ -58,10 +58,10 @@ def test_a_list_is_found_filled_and_searched(visit: Visit, kept: Console) -> Non
     expect(page.locator("tbody tr")).to_contain_text("robots")
     assert entries(kept) == {"+1312555*": "robots"}
     page.get_by_label("Entry").select_option("number")
-    page.get_by_label("Search").fill("+13125550000")
+    page.get_by_role("textbox", name="Search").fill("+13125550000")
     page.keyboard.press("Enter")
     expect(page.locator("tbody tr")).to_contain_text("+1312555*")
-    page.get_by_label("Search").fill("+13135550000")
+    page.get_by_role("textbox", name="Search").fill("+13135550000")
     page.keyboard.press("Enter")
     expect(page.locator("[data-state=empty]")).to_contain_text("No entry covers the number “+13135550000”")
     assert page.evaluate("window.pwned") is None
@@ -89,7 +89,7 @@ def test_an_import_with_bad_lines_names_them_and_changes_nothing(visit: Visit, k
 def test_a_number_of_a_call_goes_on_a_list_from_its_row(visit: Visit, kept: Console) -> None:
     page = visit().enter("eve").open(f"/calls?destination=%2B{PREMIUM}&range=24h&live=0")
     page.get_by_role("button", name="Put on a list").first.click()
-    page.get_by_label("Number").last.select_option("destination")
+    page.locator(".dialog").get_by_label("Number").select_option("destination")
     page.get_by_label("List", exact=True).select_option(NAME)
     page.get_by_label("Note").fill("from the log")
     page.get_by_role("button", name="Put on the list").click()

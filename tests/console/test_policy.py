@@ -118,11 +118,11 @@ def test_a_rule_is_switched_copied_and_deleted_in_its_row(visit: Visit, desk: Co
     page.get_by_role("button", name="Copy premium").click()
     expect(row(page, "premium copy")).to_be_visible()
     page.get_by_role("button", name="Delete premium copy").click()
-    page.get_by_role("button", name="Delete", exact=True).click()
+    page.locator(".dialog").get_by_role("button", name="Delete").click()
     expect(row(page, "premium copy")).to_have_count(0)
     assert [(rule["name"], rule.get("mode")) for rule in draft_rules(desk)] == [("premium", "off")]
     page.get_by_role("button", name="Discard").click()
-    page.get_by_role("button", name="Discard").last.click()
+    page.locator(".dialog").get_by_role("button", name="Discard").click()
     expect(page.get_by_role("region", name="Draft")).to_contain_text("Nothing waits to be committed")
 
 

@@ -91,7 +91,7 @@ def test_from_monitoring_to_refusing_and_back(visit: Visit, workshop: Console, e
     see_the_call_refused_and_explained(page, workshop)
     page.goto(f"{workshop.url}/policy")
     page.get_by_role("button", name="Roll back").click()
-    page.get_by_role("button", name="Roll back").last.click()
+    page.locator(".dialog").get_by_role("button", name="Roll back").click()
     wait_until(lambda: decided(second, "allow"), "the other server allows the call again", 60)
     page.get_by_role("button", name="Take it back").click()
     wait_until(lambda: decided(first, "allow"), "the first server allows the call again", 60)
