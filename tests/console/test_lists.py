@@ -89,7 +89,7 @@ def test_an_import_with_bad_lines_names_them_and_changes_nothing(visit: Visit, k
 def test_a_number_of_a_call_goes_on_a_list_from_its_row(visit: Visit, kept: Console) -> None:
     page = visit().enter("eve").open(f"/calls?destination=%2B{PREMIUM}&range=24h&live=0")
     page.get_by_role("button", name="Put on a list").first.click()
-    page.locator(".dialog").get_by_label("Number").select_option("destination")
+    page.locator(".dialog").get_by_role("combobox", name="Number").select_option("destination")
     page.get_by_label("List", exact=True).select_option(NAME)
     page.get_by_label("Note").fill("from the log")
     page.get_by_role("button", name="Put on the list").click()

@@ -90,12 +90,18 @@ def test_from_monitoring_to_refusing_and_back(visit: Visit, workshop: Console, e
     install_on_one_then_on_all(page, workshop, first, second)
     see_the_call_refused_and_explained(page, workshop)
     page.goto(f"{workshop.url}/policy")
-    page.get_by_role("button", name="Roll back").click()
-    page.locator(".dialog").get_by_role("button", name="Roll back").click()
+    roll_back(page)
     wait_until(lambda: decided(second, "allow"), "the other server allows the call again", 60)
-    page.get_by_role("button", name="Take it back").click()
+    roll_back(page)  # the step before: the first device
     wait_until(lambda: decided(first, "allow"), "the first server allows the call again", 60)
     expect(page.get_by_text("Version 1 acts")).to_be_visible()
+
+
+def roll_back(page: Page) -> None:
+    page.get_by_role("button", name="Roll back").click()
+    dialog = page.locator(".dialog")
+    dialog.get_by_role("button", name="Roll back").click()
+    expect(dialog).to_have_count(0)
 
 
 def sign_in_for_the_first_time(visit: Visit, workshop: Console) -> Page:
