@@ -6,6 +6,8 @@ SHELL := /bin/bash
 PYTHON ?= $(shell command -v python3.11 || command -v python3)
 VENV := .venv
 export PYO3_PYTHON := $(PYTHON)
+# Property tests try the same cases each time; another seed searches elsewhere.
+export PROPTEST_RNG_SEED ?= 20260101
 BIN := $(VENV)/bin
 STAMPS := $(VENV)/python.stamp $(VENV)/native.stamp
 RUST_SOURCES := $(shell find crates -name '*.rs' -o -name Cargo.toml) Cargo.toml Cargo.lock

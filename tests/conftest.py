@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import shutil
 import tempfile
 from collections.abc import Iterator
@@ -10,6 +11,7 @@ from pathlib import Path
 
 import psycopg
 import pytest
+from hypothesis import settings
 from psycopg import conninfo, sql
 from tests.mediation_server import RunningMediation
 
@@ -18,6 +20,13 @@ from ringfence.database.connection import Database
 from ringfence.database.embedded import EmbeddedServer
 from ringfence.database.migrate import migrate
 from ringfence.settings import Settings
+
+# The suite says of a commit whether it holds: it tries the same examples each time, however slow the machine. With
+# RINGFENCE_TEST_EXAMPLES=N each property is searched with N new ones.
+_EXAMPLES = int(os.environ.get("RINGFENCE_TEST_EXAMPLES", "0"))
+settings.register_profile("suite", deadline=None, derandomize=True)
+settings.register_profile("search", deadline=None, max_examples=_EXAMPLES or 100)
+settings.load_profile("search" if _EXAMPLES else "suite")
 
 _TEMPLATE = "ringfence_template"
 _numbers = count(1)

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import pytest
-from hypothesis import given
+from hypothesis import example, given
 from hypothesis import strategies as st
 
 from ringfence.errors import InvalidInputError
@@ -147,6 +147,8 @@ def test_covering_and_meeting_agree_with_the_numbers_themselves(one: str, other:
         max_size=8,
     )
 )
+@example([(["+10"], [], "any", "enforce"), (["+10-+10"], [], "any", "enforce")])
+@example([(["+10-+10"], [], "any", "enforce"), (["+10"], [], "any", "enforce")])
 def test_the_index_finds_the_first_shadow_that_comparing_all_pairs_finds(
     drawn: list[tuple[list[str], list[str], str, str]],
 ) -> None:

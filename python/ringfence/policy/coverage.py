@@ -76,10 +76,14 @@ class _Index:
         for matcher in matchers:
             numbers = numbers_of(matcher)
             self._same[matcher].add(place)
-            if numbers is not None and numbers.length is None:
+            if numbers is None:
+                continue
+            if numbers.length is None:
                 self._beginnings[numbers.low].add(place)
-            elif numbers is not None and numbers.low != numbers.high:
+            elif numbers.low != numbers.high:
                 self._others.add(place)
+            else:
+                self._same[numbers.low].add(place)  # one number, however it was written
 
     def may_cover(self, matchers: Sequence[str]) -> set[int]:
         """Places of the rules that may cover all of them: those that cover the first, and a few more."""
@@ -93,6 +97,8 @@ class _Index:
         if numbers is None:
             return
         yield self._others
+        if numbers.low == numbers.high:
+            yield self._same.get(numbers.low, set())
         beginning = numbers.beginning
         for length in range(len(beginning) + 1):
             yield self._beginnings.get(beginning[:length], set())
