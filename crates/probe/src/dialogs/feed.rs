@@ -66,6 +66,9 @@ pub trait Sink {
     /// The call was hung up: what still arrives is the tail. [`call`](Self::call) follows after the linger time.
     fn media_ended(&mut self, _call: CallKey, _time_us: i64) {}
 
+    /// The call makes no record (it gave way before anybody had answered, or a scanner made it): what was bound to it can go.
+    fn dropped(&mut self, _call: CallKey) {}
+
     /// A message belongs to this call (the ladder keeps it, masked; see `voice_wire::sip::mask`).
     fn message(&mut self, _call: CallKey, _arrival: &Arrival, _message: &[u8]) {}
 }

@@ -183,7 +183,7 @@ impl Dialogs {
             None => {}
             Some(Evicted::Unanswered(call)) => {
                 self.counters.dropped_unanswered += 1;
-                sink.media_ended(call.key, call.moments.last);
+                sink.dropped(call.key);
             }
             Some(Evicted::Real(mut call)) => {
                 call.flags.set(CallFlags::EVICTED);
@@ -260,6 +260,7 @@ impl Dialogs {
         }
         if call.is_scanner && call.moments.answer == NEVER {
             self.counters.scanners += u64::from(call.counts.messages);
+            sink.dropped(call.key);
             return;
         }
         self.counters.records += 1;

@@ -459,6 +459,12 @@ impl Media for Shards<'_> {
         gathered
     }
 
+    fn release(&mut self, call: CallKey) {
+        for shard in self.0 {
+            lock(shard).release(call);
+        }
+    }
+
     fn has_lost(&self, from_ns: i64, until_ns: i64) -> bool {
         self.0
             .iter()

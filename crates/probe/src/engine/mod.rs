@@ -337,6 +337,7 @@ pub(crate) trait Media {
     fn announce(&mut self, announced: &MediaAnnounced<'_>);
     fn end(&mut self, call: CallKey, time_us: i64);
     fn gather(&mut self, call: CallKey) -> Gathered;
+    fn release(&mut self, call: CallKey);
     fn has_lost(&self, from_ns: i64, until_ns: i64) -> bool;
 }
 
@@ -353,6 +354,10 @@ impl Media for Streams {
         let mut gathered = Gathered::default();
         Self::gather(self, call, &mut gathered);
         gathered
+    }
+
+    fn release(&mut self, call: CallKey) {
+        Self::release(self, call);
     }
 
     fn has_lost(&self, from_ns: i64, until_ns: i64) -> bool {
@@ -386,6 +391,10 @@ impl<M: Media, O: Output> Sink for Joined<'_, M, O> {
 
     fn media_ended(&mut self, call: CallKey, time_us: i64) {
         self.media.end(call, time_us);
+    }
+
+    fn dropped(&mut self, call: CallKey) {
+        self.media.release(call);
     }
 
     fn message(&mut self, call: CallKey, arrival: &Arrival, message: &[u8]) {

@@ -84,6 +84,9 @@ impl StreamsCounters {
 const CONFIRMED_PACKETS: u32 = 10;
 /// Addresses of one call at most: re-INVITEs may move its audio, a flood of them may not fill the table.
 const MAX_ANNOUNCED: usize = 16;
+/// Calls that one address is known to serve at once: the legs of a call have it in common, a flood may not make it a list to be
+/// searched. The last ones count; a call's streams are found by its own list of addresses all the same.
+const MAX_LISTENERS: usize = 8;
 /// Stretches of packets lost by the probe that are remembered.
 const MAX_LOSSES: usize = 256;
 
@@ -233,6 +236,9 @@ impl Streams {
         }
         let listeners = self.listeners.entry(endpoint).or_default();
         if !listeners.contains(&media.call) {
+            if listeners.len() >= MAX_LISTENERS {
+                listeners.remove(0);
+            }
             listeners.push(media.call);
         }
         self.tell_streams(endpoint);

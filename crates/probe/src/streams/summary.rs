@@ -3,7 +3,7 @@
 use super::reports::FarEnd;
 use super::sequence::Sums;
 use super::stream::Stream;
-use super::{Streams, quality};
+use super::{CallMedia, Streams, quality};
 use crate::record::{CallKey, CodecName, MediaSummary, Side};
 
 /// A stream may begin a little before its announcement was seen, or go on a little after the hang-up.
@@ -58,14 +58,7 @@ impl Streams {
                 }
             }
         }
-        for announced in &media.announced {
-            if let Some(listeners) = self.listeners.get_mut(&announced.endpoint) {
-                listeners.retain(|listener| *listener != call);
-                if listeners.is_empty() {
-                    self.listeners.remove(&announced.endpoint);
-                }
-            }
-        }
+        self.stop_listening(call, &media);
         for (place, sender) in found {
             let stream = &self.slab[place as usize];
             gathered.parts.push(Part::of(
@@ -75,6 +68,24 @@ impl Streams {
             ));
             if !self.is_listened_to(&self.slab[place as usize]) {
                 self.remove(place);
+            }
+        }
+    }
+
+    /// Lets go of a call that makes no record.
+    pub fn release(&mut self, call: CallKey) {
+        if let Some(media) = self.calls.remove(&call) {
+            self.stop_listening(call, &media);
+        }
+    }
+
+    fn stop_listening(&mut self, call: CallKey, media: &CallMedia) {
+        for announced in &media.announced {
+            if let Some(listeners) = self.listeners.get_mut(&announced.endpoint) {
+                listeners.retain(|listener| *listener != call);
+                if listeners.is_empty() {
+                    self.listeners.remove(&announced.endpoint);
+                }
             }
         }
     }

@@ -44,6 +44,10 @@ impl Sink for Out {
         self.ended.push(call);
     }
 
+    fn dropped(&mut self, call: CallKey) {
+        self.ended.push(call);
+    }
+
     fn message(&mut self, _call: CallKey, _arrival: &Arrival, _message: &[u8]) {
         self.messages += 1;
     }
