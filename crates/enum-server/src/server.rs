@@ -173,9 +173,11 @@ impl Server {
         document: &[u8],
         contents: &Contents<'_>,
     ) -> Result<(), PolicyError> {
-        let installed = Arc::new(self.service.compile_with(document, contents)?);
-        retire(self.policy.swap(Some(installed)));
-        Ok(())
+        in_background(|| {
+            let installed = Arc::new(self.service.compile_with(document, contents)?);
+            retire(self.policy.swap(Some(installed)));
+            Ok(())
+        })
     }
 
     /// No policy: the fail mode answers.
@@ -185,9 +187,11 @@ impl Server {
 
     /// Compiles entries of the dynamic lists and switches to them; on an error the running ones stay.
     pub fn install_entries(&self, document: &[u8]) -> Result<(), PolicyError> {
-        let entries = Arc::new(DynamicEntries::from_bytes(document)?);
-        retire(Some(self.service.entries.swap(entries)));
-        Ok(())
+        in_background(|| {
+            let entries = Arc::new(DynamicEntries::from_bytes(document)?);
+            retire(Some(self.service.entries.swap(entries)));
+            Ok(())
+        })
     }
 
     /// Number of the last change of dynamic entries in force, 0 for none.
@@ -268,6 +272,24 @@ impl Drop for Running {
             let _ = thread.join();
         }
     }
+}
+
+/// Below the workers': they answer while a policy compiles. Not so low that a machine which is busy to the last never
+/// gets to it.
+const BACKGROUND_NICE: i32 = 10;
+
+/// Runs work that may take long on a thread of its own that gives way to the workers.
+fn in_background<T: Send>(work: impl FnOnce() -> T + Send) -> T {
+    std::thread::scope(|scope| {
+        let thread = scope.spawn(|| {
+            // Linux: of this thread alone. Never refused, as it is lower.
+            let _ = rustix::process::setpriority_process(None, BACKGROUND_NICE);
+            work()
+        });
+        thread
+            .join()
+            .unwrap_or_else(|panic| std::panic::resume_unwind(panic))
+    })
 }
 
 /// Frees a policy, or entries, on this thread once no worker is in the middle of a batch with it: giving back the memory

@@ -143,6 +143,13 @@ impl Snapshot {
         }
     }
 
+    /// Destinations that are about to be decided, E.164 digits: where their decisions will look in a large list is brought
+    /// closer to the processor, for all of them at once.
+    #[inline]
+    pub fn touch(&self, destinations: &[u64]) {
+        self.numbers.touch(destinations);
+    }
+
     /// Memory of the numbers listed, octets.
     #[must_use]
     pub fn numbers_memory(&self) -> usize {

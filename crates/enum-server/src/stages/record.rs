@@ -58,8 +58,24 @@ pub(crate) fn record<S: EventSink>(
     verdict: &Verdict,
     rcode: Rcode,
 ) {
-    let mut short = [0; RAW_MAX];
-    let source_raw = ringfence_numbers::shortened(asked.source.as_bytes(), &mut short);
+    let source_raw = asked.source.as_bytes();
+    if source_raw.len() > RAW_MAX {
+        let mut short = [0; RAW_MAX];
+        let source_raw = ringfence_numbers::shortened(source_raw, &mut short);
+        record_with(sink, origin, asked, verdict, rcode, source_raw);
+    } else {
+        record_with(sink, origin, asked, verdict, rcode, source_raw);
+    }
+}
+
+fn record_with<S: EventSink>(
+    sink: &mut S,
+    origin: Origin,
+    asked: &NumberAsked<'_>,
+    verdict: &Verdict,
+    rcode: Rcode,
+    source_raw: &[u8],
+) {
     let decision = &verdict.decision;
     let mut dotted = [0; RAW_MAX];
     let destination_raw = if asked.is_no_number() {

@@ -21,7 +21,7 @@ use super::local_address::Family;
 use crate::counters::Counter;
 use crate::installed::Installed;
 use crate::sink::EventSink;
-use crate::stages::{Pipeline, Transport};
+use crate::stages::{self, Pipeline, Transport};
 use crate::wire::response::ANSWER_MAX;
 
 /// Queries taken with one call.
@@ -115,7 +115,7 @@ struct Loop<A: Family> {
     sent: MultiHeaders<A>,
     queries: Box<[[u8; QUERY_MAX]; BATCH]>,
     answers: Box<[[u8; ANSWER_MAX]; BATCH]>,
-    /// Of the answers.
+    /// Of the queries, then of the answers; so are the next two.
     lengths: [usize; BATCH],
     peers: [Option<A>; BATCH],
     /// Where each was asked; on a wildcard address only.
@@ -145,11 +145,19 @@ impl<A: PeerAddress> Loop<A> {
         stop: &AtomicBool,
     ) {
         while !stop.load(Relaxed) {
-            match self.receive(socket, pipeline, policy, stop) {
+            let received = self.receive(socket);
+            // After `shutdown` the call gives messages that never were.
+            if stop.load(Relaxed) {
+                return;
+            }
+            match received {
                 Ok(0) | Err(Errno::EAGAIN | Errno::EINTR) => {}
-                Ok(count) => {
-                    pipeline.commit();
-                    self.send_all(socket, pipeline, count);
+                Ok(queries) => {
+                    let answers = self.answer(pipeline, policy, queries);
+                    if answers > 0 {
+                        pipeline.commit();
+                        self.send_all(socket, pipeline, answers);
+                    }
                 }
                 // Nothing that a datagram socket reports once is a reason to stop; it must not become a busy loop.
                 Err(_) => std::thread::sleep(Duration::from_millis(1)),
@@ -157,14 +165,8 @@ impl<A: PeerAddress> Loop<A> {
         }
     }
 
-    /// Takes a batch and answers it into `answers`; gives how many answers stand there.
-    fn receive<S: EventSink>(
-        &mut self,
-        socket: &UdpSocket,
-        pipeline: &mut Pipeline<S>,
-        policy: &ArcSwapOption<Installed>,
-        stop: &AtomicBool,
-    ) -> Result<usize, Errno> {
+    /// Takes a batch into `queries`; gives how many stand there.
+    fn receive(&mut self, socket: &UdpSocket) -> Result<usize, Errno> {
         let mut slices = self
             .queries
             .each_mut()
@@ -176,39 +178,58 @@ impl<A: PeerAddress> Loop<A> {
             MsgFlags::MSG_WAITFORONE,
             None,
         )?;
-        // After `shutdown` the call gives messages that never were.
-        if stop.load(Relaxed) {
-            return Ok(0);
-        }
-        let policy = policy.load();
-        let received = super::now();
         let mut count = 0;
         for message in messages {
-            let Some(peer) = message.address else {
+            self.lengths[count] = message.bytes;
+            self.peers[count] = message.address;
+            if self.is_wildcard {
+                let mut told = message.cmsgs().into_iter().flatten();
+                self.locals[count] = told.find_map(|message| A::local(&message));
+            }
+            count += 1;
+        }
+        Ok(count)
+    }
+
+    /// Answers the first queries into `answers`; gives how many answers stand there.
+    fn answer<S: EventSink>(
+        &mut self,
+        pipeline: &mut Pipeline<S>,
+        policy: &ArcSwapOption<Installed>,
+        queries: usize,
+    ) -> usize {
+        let policy = policy.load();
+        let received = super::now();
+        let lengths = self.lengths;
+        let packets = || {
+            let taken = self.queries.iter().zip(&lengths).take(queries);
+            taken.map(|(query, &length)| &query[..length.min(QUERY_MAX)])
+        };
+        if let Some(policy) = policy.as_deref() {
+            stages::look_ahead(packets(), policy);
+        }
+        let mut count = 0;
+        for (place, packet) in packets().enumerate() {
+            let Some(peer) = self.peers[place] else {
                 continue;
             };
-            // An empty datagram has no slice; it is counted as what it is.
-            let packet = message.iovs().next().unwrap_or_default();
-            let answer = &mut self.answers[count];
             let length = pipeline.process(
                 packet,
                 peer.to_std(),
                 Transport::Udp,
                 received,
                 policy.as_deref(),
-                answer,
+                &mut self.answers[count],
             );
             if length > 0 {
+                // Answers never get ahead of the queries.
                 self.lengths[count] = length;
                 self.peers[count] = Some(peer);
-                if self.is_wildcard {
-                    let mut told = message.cmsgs().into_iter().flatten();
-                    self.locals[count] = told.find_map(|message| A::local(&message));
-                }
+                self.locals[count] = self.locals[place];
                 count += 1;
             }
         }
-        Ok(count)
+        count
     }
 
     /// Sends the first answers; those that go out from one address together.

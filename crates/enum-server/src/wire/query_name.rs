@@ -11,6 +11,8 @@
 //! `anonymous`: an SBC that knows no caller asks all the same. In one label a number may carry its `+`.
 use ringfence_numbers::is_withheld;
 
+use super::header::HEADER;
+
 /// Most digits kept of a number in a query name.
 const DIGITS_MAX: usize = 32;
 /// Longest label (RFC 1035, 2.3.4).
@@ -245,6 +247,19 @@ fn split_label(labels: &[u8]) -> Option<(&[u8], &[u8])> {
     behind.split_at_checked(usize::from(length))
 }
 
+/// The number that the question's name begins with, the last digit first; nothing is checked, as it is only for looking ahead.
+#[inline]
+pub(crate) fn number_in_front(packet: &[u8]) -> Option<u64> {
+    let (mut number, mut scale) = (0_u64, 1_u64);
+    let mut labels = packet.get(HEADER..)?;
+    while let [1, digit @ b'0'..=b'9', behind @ ..] = labels {
+        number = number.wrapping_add(u64::from(digit - b'0').wrapping_mul(scale));
+        scale = scale.wrapping_mul(10);
+        labels = behind;
+    }
+    (scale > 1).then_some(number)
+}
+
 /// One-digit labels in front, and what is behind them.
 fn reversed_digits(mut labels: &[u8]) -> (Digits, &[u8]) {
     let mut digits = Digits::new();
@@ -400,6 +415,21 @@ mod tests {
         }
         let many = format!("{}1", "1.".repeat(32));
         assert_eq!(read("{destination:reversed}", &many), None, "33 digits");
+    }
+
+    #[test]
+    fn finds_the_number_in_front_of_a_name() {
+        let front = |labels: &[u8]| number_in_front(&[&[0; HEADER], labels].concat());
+        assert_eq!(front(b"\x013\x012\x011\x04e164\0"), Some(123));
+        assert_eq!(front(b"\x010\x011"), Some(10), "cut short");
+        assert_eq!(
+            front(&b"\x019".repeat(40)),
+            front(&b"\x019".repeat(40)),
+            "wraps"
+        );
+        for labels in [&b"\x06health"[..], b"", b"\x01", b"\x01x"] {
+            assert_eq!(front(labels), None);
+        }
     }
 
     #[test]

@@ -81,8 +81,7 @@ impl Drainer {
     pub fn step(&mut self, now_us: i64) -> bool {
         let taken = {
             let mut handover = guard(&self.stream.handover);
-            handover.is_urgent = false;
-            std::mem::take(&mut handover.chunks)
+            handover.take()
         };
         self.tell_unstaged(taken.iter().any(|chunk| chunk.unstaged > 0), now_us);
         self.backlog.extend(taken);

@@ -92,6 +92,7 @@ fn stream(shared: &Shared, id: u32, index: Index, last: u64, acknowledged: u64) 
         folder: shared.stream_folder(id),
         handover: Mutex::new(Handover {
             chunks: Default::default(),
+            waiting: 0,
             spare: Vec::new(),
             stage: [file(), file()],
             active: 0,

@@ -6,6 +6,9 @@ use std::sync::{Condvar, Mutex};
 
 /// Room of a chunk of the hand-over, octets; a batch larger than this has a chunk of its own.
 const CHUNK: usize = 256 << 10;
+/// The drainer is woken before its tick when so much waits for it, octets: it then copies and syncs a little at a time, and an
+/// answer that finds it at work on the same processor waits a fraction of a millisecond.
+const URGENT: u64 = 1 << 20;
 /// Emptied chunks kept for the next batches.
 const SPARE_CHUNKS: usize = 8;
 
@@ -33,6 +36,8 @@ pub(super) struct Stream {
 #[derive(Debug)]
 pub(super) struct Handover {
     pub chunks: VecDeque<Chunk>,
+    /// Octets in `chunks`.
+    pub waiting: u64,
     pub spare: Vec<Vec<u8>>,
     pub stage: [StageFile; 2],
     /// The stage file that the writer appends to; the drainer touches only the other one.
@@ -73,6 +78,8 @@ pub(super) struct Chunk {
 impl Handover {
     /// Append a batch of frames with sequences `first` to `last`. A chunk has no hole in it.
     pub fn push(&mut self, frames: &[u8], first: u64, last: u64) {
+        self.waiting += frames.len() as u64;
+        self.is_urgent |= self.waiting >= URGENT;
         match self.chunks.back_mut() {
             Some(chunk) if chunk.bytes.len() + frames.len() <= CHUNK && first <= chunk.last + 1 => {
                 chunk.bytes.extend_from_slice(frames);
@@ -103,6 +110,13 @@ impl Handover {
         }
         self.unstaged += bytes;
         self.is_urgent = true;
+    }
+
+    /// Everything that waits.
+    pub fn take(&mut self) -> VecDeque<Chunk> {
+        self.is_urgent = false;
+        self.waiting = 0;
+        std::mem::take(&mut self.chunks)
     }
 
     /// Take back an emptied chunk's room.

@@ -141,6 +141,7 @@ impl StreamWriter {
     fn hand_over_staged(&mut self, bytes: u64, last: u64) {
         self.active_bytes += bytes;
         let mut handover = guard(&self.stream.handover);
+        let was_urgent = handover.is_urgent;
         handover.push(self.batch.sealed(), self.next, last);
         handover.last = last;
         let active = self.active;
@@ -154,9 +155,9 @@ impl StreamWriter {
             self.active_bytes = HEADER;
         }
         handover.is_urgent |= self.active_bytes > self.file_max / 2;
-        let is_urgent = handover.is_urgent;
+        let is_newly_urgent = handover.is_urgent && !was_urgent;
         drop(handover);
-        if is_urgent {
+        if is_newly_urgent {
             self.stream.wake.notify_one();
         }
     }

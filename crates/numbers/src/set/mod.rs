@@ -74,6 +74,12 @@ impl NumberMap {
         }
     }
 
+    /// Brings what look-ups of these numbers begin with closer to the processor; says nothing.
+    #[inline]
+    pub fn touch(&self, numbers: &[u64]) {
+        self.exact.touch(numbers);
+    }
+
     /// The tags of a set, ascending.
     #[must_use]
     pub fn tags(&self, set: SetId) -> &[u32] {
