@@ -192,7 +192,9 @@ def test_a_staged_installation_goes_on_once_its_first_device_enforces_it(committ
     assert set(wanted(committed).values()) == {2}
     with committed.connection() as connection:
         installation.rollback(connection, "ana", NOW)
-    assert wanted(committed) == {"canary": 2, "enum-1": 1, "enum-2": 1, "enum-3": 1}
+        log = [(one.action, one.outcome) for one in installation.list_installations(connection)]
+    assert set(wanted(committed).values()) == {1}, "one action takes both steps back"
+    assert log == [("rollback", None), ("go_on", "rolled_back"), ("install", "rolled_back"), ("install", None)]
 
 
 def test_pending_and_drift_are_told_apart(committed: Database) -> None:

@@ -44,7 +44,6 @@ def test_from_monitor_to_enforced_to_rolled_back(node: RunningNode) -> None:
     said = device(node)
     assert (said["wanted_version"], said["policy_version"], said["wanted_from"]) == (2, 2, "all")
     node.cli("policy", "rollback")
-    node.cli("policy", "rollback")
     eventually(lambda: node.decide(PREMIUM) == ALLOW, "rolled back, the call goes on")
 
 

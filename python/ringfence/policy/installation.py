@@ -12,7 +12,7 @@ devices'; `keep_exceptions` leaves those. So nothing surprises: after "install o
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, replace
 from datetime import datetime, timedelta
 from typing import Any
 
@@ -188,7 +188,10 @@ def confirm(
 
 
 def rollback(connection: Connection, actor: str, now: datetime) -> Installation:
-    """Put back what the newest installation that still stands has changed; again: the one before it. ConflictError."""
+    """Put back what the newest installation that still stands has changed; again: the one before it. ConflictError.
+
+    A staged installation that went on is one, first device and all.
+    """
     targets.lock(connection)
     with connection.cursor(row_factory=class_row(Installation)) as cursor:
         newest = cursor.execute(
@@ -200,7 +203,8 @@ def rollback(connection: Connection, actor: str, now: datetime) -> Installation:
         ).fetchone()
     if newest is None:
         raise ConflictError("there is no installation to roll back")
-    return _undo(connection, newest, "rollback", actor, now)
+    whole = _with_first_step(connection, newest, actor, now) if newest.action == "go_on" else newest
+    return _undo(connection, whole, "rollback", actor, now)
 
 
 def revert_unconfirmed(connection: Connection, now: datetime) -> list[Installation]:
@@ -279,6 +283,24 @@ def _undo(connection: Connection, one: Installation, how: targets.Action, actor:
     detail = {"target": one.target, "undone": words, "after": back}
     audit.record(connection, actor, f"policy.{how}", str(one.version or ""), detail)
     return _read(connection, made if made is not None else one.installation_id)
+
+
+def _with_first_step(connection: Connection, second: Installation, actor: str, now: datetime) -> Installation:
+    """A `go_on` with what its first step changed: undone from before that. The first step is settled with it."""
+    with connection.cursor(row_factory=class_row(Installation)) as cursor:
+        first = cursor.execute(
+            f"""{_SELECT} WHERE is_staged AND outcome = 'went_on' AND installation_id < %s
+            ORDER BY installation_id DESC LIMIT 1
+            """,
+            (second.installation_id,),
+        ).fetchone()
+    if first is None:
+        return second
+    _settle(connection, first.installation_id, "rolled_back", actor, now)
+    changed = dict(second.changed)
+    for target, (before, after) in first.changed.items():
+        changed[target] = [before, changed[target][1] if target in changed else after]
+    return replace(second, changed=changed)
 
 
 def _check_first_device(connection: Connection, device: str, version: int, now: datetime) -> None:
