@@ -184,7 +184,7 @@ fn side(media: &MediaSummary) -> MediaSide {
 /// Rounded; [`NEVER`] for what did not happen.
 fn milliseconds(us: Option<i64>) -> i32 {
     us.map_or(NEVER, |us| {
-        i32::try_from((us.max(0) + 500) / 1000).unwrap_or(i32::MAX)
+        i32::try_from(us.max(0).saturating_add(500) / 1000).unwrap_or(i32::MAX)
     })
 }
 
@@ -372,4 +372,51 @@ fn is_one(value: &u8) -> bool {
 
 fn is_zero(value: &u16) -> bool {
     *value == 0
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn side(networks: &[&str], source: &str, destination: &str) -> u8 {
+        let trunk = TrunkNetworks::parse(networks.iter().copied()).unwrap();
+        trunk.side(source.parse().unwrap(), destination.parse().unwrap())
+    }
+
+    #[test]
+    fn the_trunk_is_told_by_network_of_either_family() {
+        let networks = ["192.0.2.0/25", "2001:db8::/32", "198.51.100.7"];
+        assert_eq!(side(&networks, "192.0.2.127", "10.0.0.1"), 1);
+        assert_eq!(side(&networks, "192.0.2.128", "198.51.100.7"), 2);
+        assert_eq!(side(&networks, "2001:db8:ffff::1", "::ffff:192.0.2.1"), 3);
+        assert_eq!(side(&networks, "2001:db9::1", "10.0.0.1"), 0);
+        assert_eq!(side(&["0.0.0.0/0"], "10.0.0.1", "::1"), 1);
+        assert_eq!(side(&["::/0"], "10.0.0.1", "::1"), 2);
+        assert_eq!(side(&[], "10.0.0.1", "10.0.0.2"), 0);
+    }
+
+    #[test]
+    fn what_is_no_network_is_named() {
+        for text in [
+            "",
+            "192.0.2.0/33",
+            "::/129",
+            "192.0.2",
+            "example.org",
+            "192.0.2.0/-1",
+        ] {
+            let error = TrunkNetworks::parse([text]).unwrap_err();
+            assert!(error.contains(text), "{error}");
+        }
+    }
+
+    #[test]
+    fn times_are_rounded_and_bounded() {
+        assert_eq!(milliseconds(None), NEVER);
+        assert_eq!(milliseconds(Some(1_499)), 1);
+        assert_eq!(milliseconds(Some(1_500)), 2);
+        assert_eq!(milliseconds(Some(-5)), 0);
+        assert_eq!(milliseconds(Some(i64::MAX - 500)), i32::MAX);
+        assert_eq!(milliseconds(Some(i64::MAX)), i32::MAX);
+    }
 }
