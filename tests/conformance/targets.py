@@ -110,12 +110,12 @@ def query(number: str, **how: Any) -> bytes:
 
 
 @contextmanager
-def ringfence(folder: Path) -> Iterator[Target]:
+def ringfence(folder: Path, listen: str = "127.0.0.1:0") -> Iterator[Target]:
     """Our server, in this process, with a policy."""
     from ringfence._native import EnumServer
 
     configuration = {
-        "listen": ["127.0.0.1:0"],
+        "listen": [listen],
         "apex": [APEX],
         "workers": 1,
         "source_option_codes": [4, 65001],
