@@ -8,6 +8,8 @@ VENV := .venv
 export PYO3_PYTHON := $(PYTHON)
 # Property tests try the same cases each time; another seed searches elsewhere.
 export PROPTEST_RNG_SEED ?= 20260101
+# Cargo would look for make's job server, which is open to make alone.
+unexport MAKEFLAGS
 BIN := $(VENV)/bin
 STAMPS := $(VENV)/python.stamp $(VENV)/native.stamp
 RUST_SOURCES := $(shell find crates -name '*.rs' -o -name Cargo.toml) Cargo.toml Cargo.lock

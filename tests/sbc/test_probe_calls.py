@@ -47,17 +47,16 @@ class ProbeProcess:
             assert self.process.poll() is None, (data.parent / "probe.log").read_text(errors="replace")
         self.addresses = json.loads((data / "run" / "probe.json").read_text())
 
+    def cli(self, *words: str) -> str:
+        """What a command prints that has to succeed."""
+        done = self._run(*words)
+        assert done.returncode == 0, done.stderr
+        return done.stdout
+
     def ladder(self, call_id: str) -> dict[str, Any]:
         """What `probe ladder` prints of an ended call; its messages reach the disk up to a second after the call."""
         for _ in deadline(TIMEOUT_S, step_s=0.3):
-            done = subprocess.run(
-                self._command("probe", "ladder", call_id, "--json"),
-                env=self._environment,
-                capture_output=True,
-                text=True,
-                timeout=TIMEOUT_S,
-                check=False,
-            )
+            done = self._run("probe", "ladder", call_id, "--json")
             if done.returncode == 0:
                 break
         shown: dict[str, Any] = json.loads(done.stdout)
@@ -71,6 +70,11 @@ class ProbeProcess:
             self.process.kill()
             self.process.wait()
             self._log.close()
+
+    def _run(self, *words: str) -> subprocess.CompletedProcess[str]:
+        return subprocess.run(
+            self._command(*words), env=self._environment, capture_output=True, text=True, timeout=TIMEOUT_S, check=False
+        )
 
     def _command(self, *words: str) -> list[str]:
         return [sys.executable, "-m", "ringfence", *words, "--data", str(self.data)]
