@@ -161,7 +161,7 @@ def start_owner(data: Path, first: str = SERVER, second: str = SERVER) -> subpro
     )
     assert owner.stdout is not None
     assert any("READY" in line for line in owner.stdout)  # the keepers' log may share its line
-    eventually(lambda: len(state_of(data).services) == 2 and state_of(data).services[1].is_running, "both reported")
+    eventually(lambda: [one.state for one in state_of(data).services] == ["running", "running"], "both reported")
     return owner
 
 

@@ -60,7 +60,7 @@ class NodeState:
             "services": [
                 {
                     "name": service.name,
-                    "state": service.state if service.is_running or service.state != "running" else "dead",
+                    "state": self._state_of(service),
                     "running": service.is_running,
                     "pid": service.pid if service.is_running else None,
                     "restarts": service.restarts,
@@ -69,6 +69,12 @@ class NodeState:
                 for service in self.services
             ],
         }
+
+    def _state_of(self, service: ServiceState) -> str:
+        """As reported, or "dead": its process is gone, or nobody is left who would start it."""
+        if service.is_running or service.state == "stopped":
+            return service.state
+        return "dead" if service.state == "running" or not self.is_running else service.state
 
 
 def state_file(data: Path) -> Path:
