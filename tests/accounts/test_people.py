@@ -63,7 +63,7 @@ def test_a_session_is_good_until_signed_out(database: Database) -> None:
     secret = sign_in(database, "ana", make(database)).secret
     with database.connection() as connection:
         assert authenticate(connection, secret, NOW).name == "ana"
-        people.sign_out(connection, secret)
+        people.sign_out(connection, secret, NOW)
     with database.connection() as connection, pytest.raises(NotSignedInError):
         authenticate(connection, secret, NOW)
     assert ("ana", "sign_out", "") in actions(database)

@@ -56,7 +56,7 @@ def test_a_role_too_low_is_refused_before_the_function_runs(signed_in: SignedIn)
 def test_a_session_that_ended_gets_no_more_answers(signed_in: SignedIn, database: Database) -> None:
     session, secret = signed_in(Role.VIEWER)
     with database.connection() as connection:
-        sign_out(connection, secret)
+        sign_out(connection, secret, datetime.now(UTC))
     with pytest.raises(NotSignedInError):
         answer_of(session.ask(list_devices))
 

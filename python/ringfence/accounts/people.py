@@ -78,10 +78,10 @@ def sign_in(connection: Connection, name: str, password: str, address: str | Non
     return SignIn(secret, credentials.authenticate(connection, secret, now))
 
 
-def sign_out(connection: Connection, secret: str) -> None:
-    """End a session; signing out twice is no error."""
+def sign_out(connection: Connection, secret: str, now: datetime) -> None:
+    """End a session; signing out twice, or of a session that has ended by itself, is no error."""
     try:
-        identity = credentials.authenticate(connection, secret)
+        identity = credentials.authenticate(connection, secret, now)
     except NotSignedInError:
         return
     credentials.revoke_secret(connection, secret)

@@ -89,7 +89,7 @@ def add_sign_in(app: FastAPI, database: Database) -> None:
     @app.post("/sign-out", include_in_schema=False)
     def do_sign_out(request: Request) -> Response:
         with database.connection() as connection:
-            sign_out(connection, request.cookies.get(SESSION_COOKIE, ""))
+            sign_out(connection, request.cookies.get(SESSION_COOKIE, ""), datetime.now(UTC))
         response = RedirectResponse("/sign-in", status_code=303)
         response.delete_cookie(SESSION_COOKIE, path="/", httponly=True, samesite="strict")
         return response

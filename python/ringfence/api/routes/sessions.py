@@ -81,7 +81,7 @@ def sign_out(request: Request, response: Response, identity: Anyone, database: C
     secret = request.cookies.get(SESSION_COOKIE)
     if secret:
         with database.connection() as connection:
-            people.sign_out(connection, secret)
+            people.sign_out(connection, secret, datetime.now(UTC))
     response.delete_cookie(SESSION_COOKIE, path="/", httponly=True, samesite="strict")
 
 
