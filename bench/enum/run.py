@@ -27,12 +27,15 @@ sys.path[0] = str(ROOT)
 from bench.enum import dynamic_entry  # noqa: E402
 from bench.enum.data import ANSWER, Data, add_dynamic_list, prepare  # noqa: E402
 from bench.enum.servers import Dnsdist, Floor, Knot, Nsd, Ringfence, Server, ask  # noqa: E402
+from bench.report import Row, finish, install, row  # noqa: E402
 
 ENTRIES = 1_000_000
 DYNAMIC_ENTRIES = 100_000  # the most that all dynamic lists may hold together
 WINDOW = 256
 CLIENT = ROOT / "target" / "release" / "enum-load"
 KINDS: tuple[type[Server], ...] = (Ringfence, Floor, Nsd, Knot, Dnsdist)
+# Program → Debian package. cdb writes the table that dnsdist looks up.
+PEERS = {"nsd": "nsd", "knotd": "knot", "dnsdist": "dnsdist", "cdb": "tinycdb"}
 SETTLE_S = 0.3
 PROCESSORS = os.cpu_count() or 1
 # Of each run: processors that others kept busy meanwhile. Rates and latencies mean little when it is not near nought.
@@ -66,6 +69,8 @@ def main() -> int:
     parser.add_argument("--entries", type=int, default=ENTRIES, help="numbers in the zones and in the list")
     options = parser.parse_args()
     plan = Plan(1, 1.0) if options.quick else Plan(5, 1.5)
+    say("peers that are missing are installed where that is possible")
+    install(PEERS)
     say("building the client and the floor")
     subprocess.run(
         ["cargo", "build", "--quiet", "--release", "--locked", "-p", "ringfence-bench-enum"], cwd=ROOT, check=True
@@ -88,11 +93,9 @@ def main() -> int:
     rows.append(
         row("dynamic entry (+1 number) visible at the edge (ms)", seen_ms, {}, f"< {goal_ms} ms", seen_ms < goal_ms)
     )
-    print_table(rows, missing)
     foreign = round(statistics.median(FOREIGN), 2) if FOREIGN else 0.0
-    print(f"Processors kept busy by others meanwhile: {foreign:.2f} of {PROCESSORS}\n")
-    result = {"bench": "enum", "rows": rows, "missing": missing, "foreign_processors": foreign}
-    print("RESULT " + json.dumps(result), flush=True)
+    finish("enum", rows, missing, foreign_processors=foreign)
+    print(f"Processors kept busy by others meanwhile: {foreign:.2f} of {PROCESSORS}", file=sys.stderr)
     return 0
 
 
@@ -214,7 +217,7 @@ def measure_switch(data: Data, folder: Path, figures: dict[str, Figures], plan: 
     }
 
 
-def make_rows(figures: dict[str, Figures], switch: dict[str, float]) -> list[dict[str, Any]]:
+def make_rows(figures: dict[str, Figures], switch: dict[str, float]) -> list[Row]:
     """Rows of the table: ours, the peers', the goal, and whether it is met."""
     ours = figures.get("ringfence")
     if ours is None:
@@ -235,7 +238,7 @@ def make_rows(figures: dict[str, Figures], switch: dict[str, float]) -> list[dic
     return rows
 
 
-def more_rows(data: Data, folder: Path, figures: dict[str, Figures], plan: Plan) -> list[dict[str, Any]]:
+def more_rows(data: Data, folder: Path, figures: dict[str, Figures], plan: Plan) -> list[Row]:
     """Ours at the rate that NSD was measured at, and with dynamic lists as full as they may be."""
     ours, nsd = figures.get("ringfence"), figures.get("nsd")
     if ours is None:
@@ -265,18 +268,7 @@ def more_rows(data: Data, folder: Path, figures: dict[str, Figures], plan: Plan)
     return rows
 
 
-def row(name: str, ours: float, peers: dict[str, float], goal: str, ok: bool) -> dict[str, Any]:
-    """One row, figures rounded to what they are worth."""
-    return {
-        "row": name,
-        "ours": _rounded(ours),
-        "peers": {k: _rounded(v) for k, v in peers.items()},
-        "goal": goal,
-        "ok": ok,
-    }
-
-
-def cpu_row(ours: Figures, peers: dict[str, Figures]) -> dict[str, Any]:
+def cpu_row(ours: Figures, peers: dict[str, Figures]) -> Row:
     """CPU per query: below every peer, and near the floor."""
     figures = {name: found.cpu_us for name, found in peers.items()}
     servers = [value for name, value in figures.items() if name != "floor"]
@@ -284,7 +276,7 @@ def cpu_row(ours: Figures, peers: dict[str, Figures]) -> dict[str, Any]:
     return row("CPU per query (µs)", ours.cpu_us, figures, "below every peer and ≤ 1.2 × floor", ok)
 
 
-def lost_row(ours: Figures, peers: dict[str, Figures]) -> dict[str, Any]:
+def lost_row(ours: Figures, peers: dict[str, Figures]) -> Row:
     """Queries without an answer, or with a wrong one, over all runs."""
     figures = {name: float(found.lost + found.bad) for name, found in peers.items()}
     return row(
@@ -292,7 +284,7 @@ def lost_row(ours: Figures, peers: dict[str, Figures]) -> dict[str, Any]:
     )
 
 
-def rate_row(ours: Figures, peers: dict[str, Figures], workers: int) -> dict[str, Any]:
+def rate_row(ours: Figures, peers: dict[str, Figures], workers: int) -> Row:
     """Queries a second at zero loss."""
     figures = {name: found.rate[workers] for name, found in peers.items()}
     goals = {"dnsdist": 1.3, "knot": 1.5}
@@ -303,32 +295,16 @@ def rate_row(ours: Figures, peers: dict[str, Figures], workers: int) -> dict[str
     return row(name, ours.rate[workers], figures, "≥ 1.3 × dnsdist, ≥ 1.5 × Knot", ok)
 
 
-def latency_row(ours: Figures, peers: dict[str, Figures]) -> dict[str, Any]:
+def latency_row(ours: Figures, peers: dict[str, Figures]) -> Row:
     """p99 with each server at half of its own maximum."""
     figures = {name: found.p99_us for name, found in peers.items()}
     ok = "nsd" not in figures or ours.p99_us <= figures["nsd"]
     return row("p99 latency at half of the maximum (µs)", ours.p99_us, figures, "not above NSD's", ok)
 
 
-def print_table(rows: list[dict[str, Any]], missing: list[str]) -> None:
-    """The rows as Markdown, as docs/performance.md has them."""
-    names = list(dict.fromkeys(name for entry in rows for name in entry["peers"]))
-    print(f"\n| | ringfence | {' | '.join(names)} | goal | met |\n|{'---|' * (len(names) + 4)}")
-    for entry in rows:
-        peers = " | ".join(f"{entry['peers'][name]:,}" if name in entry["peers"] else "" for name in names)
-        print(f"| {entry['row']} | {entry['ours']:,} | {peers} | {entry['goal']} | {'yes' if entry['ok'] else 'no'} |")
-    if missing:
-        print(f"\nNot installed, not measured: {', '.join(missing)}")
-    print()
-
-
 def say(text: str) -> None:
     """Progress, to standard error."""
     print(f"bench-enum: {text}", file=sys.stderr, flush=True)
-
-
-def _rounded(value: float) -> float:
-    return round(value) if abs(value) >= 100 else round(value, 2)
 
 
 if __name__ == "__main__":

@@ -1,4 +1,4 @@
-"""`make bench-policy`: what changing a policy costs. Each row is a module here with `measure`, `row` and `is_good`.
+"""`make bench-policy`: what changing a policy costs. Each row is a module here with `measure` and `rows`.
 
 Rows run one after the other, each on a node or database of its own. What each means stands in docs/performance.md. The
 last line is `RESULT {json}`; the exit status is 0 whatever the figures.
@@ -6,7 +6,6 @@ last line is `RESULT {json}`; the exit status is 0 whatever the figures.
 
 from __future__ import annotations
 
-import json
 import sys
 from importlib import import_module
 from pathlib import Path
@@ -14,6 +13,8 @@ from pathlib import Path
 ROOT = Path(__file__).parents[2]
 if str(ROOT) not in sys.path:
     sys.path.insert(0, str(ROOT))
+
+from bench.report import Row, finish  # noqa: E402
 
 # In the order in which they are told; a name on the command line runs that row alone.
 ROWS = ("simulate", "import_list")
@@ -25,14 +26,11 @@ def main(wanted: list[str]) -> int:
     if unknown:
         print(f"unknown: {', '.join(sorted(unknown))}; the rows are {', '.join(ROWS)}", file=sys.stderr)
         return 2
-    rows = []
+    rows: list[Row] = []
     for name in wanted or ROWS:
         module = import_module(f"bench.policy.{name}")
-        result = module.measure()
-        is_good = module.is_good(result)
-        print(f"{'ok    ' if is_good else 'MISSED'} {module.row(result)}", flush=True)
-        rows.append({"row": name, "ok": is_good} | result)
-    print("RESULT " + json.dumps({"bench": "policy", "rows": rows}), flush=True)
+        rows += module.rows(module.measure())
+    finish("policy", rows)
     return 0
 
 

@@ -10,7 +10,13 @@ import subprocess
 import sys
 import time
 from pathlib import Path
-from typing import Any, Protocol
+from typing import Protocol
+
+ROOT = Path(__file__).parents[2]
+if str(ROOT) not in sys.path:
+    sys.path.insert(0, str(ROOT))
+
+from bench.report import Row, row  # noqa: E402
 
 NAMESPACE = "ringfence-bench"
 SENDER, RECEIVER = "rfb0", "rfb1"
@@ -31,7 +37,7 @@ class Captured(Protocol):
         """Packets in it."""
 
 
-def rows(binaries: Path, capture: Captured) -> list[dict[str, Any]]:
+def rows(binaries: Path, capture: Captured) -> list[Row]:
     """Packets a second, drops and processor time of the probe; nothing without root."""
     if os.geteuid() != 0:
         print("==> live: needs root, left out", flush=True)
@@ -49,7 +55,7 @@ def rows(binaries: Path, capture: Captured) -> list[dict[str, Any]]:
         subprocess.run(["ip", "netns", "del", NAMESPACE], check=False, stderr=subprocess.DEVNULL)
 
 
-def measure(binaries: Path, capture: Captured) -> list[dict[str, Any]]:
+def measure(binaries: Path, capture: Captured) -> list[Row]:
     """Sends the capture as fast as the sender can."""
     print(f"==> live: {capture.packets:,} packets over a veth pair", flush=True)
     configuration = capture.path.with_suffix(".live.json")
@@ -75,16 +81,11 @@ def measure(binaries: Path, capture: Captured) -> list[dict[str, Any]]:
     rate = round(sent["packets"] / sent["seconds"])
     unaccounted = sent["packets"] - frames - lost
     return [
-        row("live: packets a second sent", rate, "the sender's limit", True),
-        row("live: packets dropped", lost, "0", lost == 0),
-        row("live: packets unaccounted for", unaccounted, "≤ 0", unaccounted <= 0),
-        row("live: CPU a packet (µs)", round(cpu_us, 3), "≤ 1.6 µs", cpu_us <= 1.6),
+        row("live: packets a second sent", rate, {}, "the sender's limit", True),
+        row("live: packets dropped", lost, {}, "0", lost == 0),
+        row("live: packets unaccounted for", unaccounted, {}, "≤ 0", unaccounted <= 0),
+        row("live: CPU a packet (µs)", round(cpu_us, 3), {}, "≤ 1.6 µs", cpu_us <= 1.6),
     ]
-
-
-def row(name: str, value: float, goal: str, is_met: bool) -> dict[str, Any]:
-    """A row of the result."""
-    return {"row": name, "ringfence": value, "peers": {}, "goal": goal, "met": is_met}
 
 
 def run(*command: str) -> None:

@@ -17,12 +17,12 @@ import sys
 import time
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
 
 ROOT = Path(__file__).parents[2]
 sys.path[0] = str(ROOT)
 
 from bench.probe import live, truth  # noqa: E402
+from bench.report import Row, finish, install, row  # noqa: E402
 
 BIN = ROOT / "target" / "release"
 PEERS = ("tshark", "sngrep", "sipgrep")
@@ -59,12 +59,13 @@ def main() -> int:
     say("building the probe, the generator and the floor")
     build = ["cargo", "build", "--quiet", "--release", "--locked", "-p", "ringfence-bench-probe"]
     subprocess.run(build, cwd=ROOT, check=True)
-    missing = install_peers()
+    install({name: name for name in PEERS})
+    missing = [name for name in PEERS if shutil.which(name) is None]
     sizes = {"sip": 20_000, "media": 300} if options.quick else {"sip": 220_000, "media": 2_000}
     large = {kind: generate(kind, calls, options.work) for kind, calls in sizes.items()}
     small = {kind: generate(kind, calls, options.work) for kind, calls in {"sip": 20_000, "media": 300}.items()}
     hard = generate("hard", 0, options.work)
-    rows: list[dict[str, Any]] = []
+    rows: list[Row] = []
     for kind, goal in (("sip", 1.0), ("media", 0.15)):
         say(f"{kind}: {large[kind].packets:,} packets")
         ours = best([measure(reader(large[kind]), large[kind]) for _ in range(passes)])
@@ -73,8 +74,7 @@ def main() -> int:
         rows += rows_of(kind, goal, ours, floor, peers)
     rows += truth.rows(BIN / "probe-read", large["sip"], large["media"], hard)
     rows += live.rows(BIN, small["media"])
-    print_table(rows, missing)
-    print("RESULT " + json.dumps({"bench": "probe", "rows": rows, "missing": missing}), flush=True)
+    finish("probe", rows, missing)
     return 0
 
 
@@ -138,7 +138,7 @@ def measure_peer(name: str, capture: Capture) -> Run | None:
     return measure(command, capture)
 
 
-def rows_of(kind: str, goal: float, ours: Run, floor: Run, peers: dict[str, Run | None]) -> list[dict[str, Any]]:
+def rows_of(kind: str, goal: float, ours: Run, floor: Run, peers: dict[str, Run | None]) -> list[Row]:
     """The rows of a capture."""
     known = {name: run for name, run in peers.items() if run is not None}
     cpu = {"floor": round(floor.cpu_us, 4)} | {name: round(run.cpu_us, 2) for name, run in known.items()}
@@ -150,35 +150,6 @@ def rows_of(kind: str, goal: float, ours: Run, floor: Run, peers: dict[str, Run 
         rows.append(row(f"{name}: CPU, {peer} ÷ ringfence", ratio, {}, "> 1", ratio > 1))
     rows.append(row(f"{name}: peak memory (MB)", round(ours.rss_mb, 1), memory, "< 200 MB", ours.rss_mb < 200))
     return rows
-
-
-def row(name: str, ours: float, peers: dict[str, float], goal: str, is_met: bool) -> dict[str, Any]:
-    """A row of the result."""
-    return {"row": name, "ringfence": ours, "peers": peers, "goal": goal, "met": is_met}
-
-
-def install_peers() -> list[str]:
-    """Installs the peers where that is possible; the names of those that are not there."""
-    missing = [name for name in PEERS if shutil.which(name) is None]
-    if missing and os.geteuid() == 0 and shutil.which("apt-get"):
-        say("installing " + ", ".join(missing))
-        environment = {**os.environ, "DEBIAN_FRONTEND": "noninteractive"}
-        for command in (["apt-get", "update", "-qq"], ["apt-get", "install", "-y", "-qq", *missing]):
-            subprocess.run(command, env=environment, check=False, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
-    return [name for name in PEERS if shutil.which(name) is None]
-
-
-def print_table(rows: list[dict[str, Any]], missing: list[str]) -> None:
-    """The table of docs/performance.md."""
-    columns = ["floor", *PEERS]
-    print("\n| | ringfence | " + " | ".join(columns) + " | goal | met |")
-    print("|" + "---|" * (len(columns) + 4))
-    for one in rows:
-        cells = [str(one["peers"].get(name, "")) for name in columns]
-        met = "yes" if one["met"] else "no"
-        print(f"| {one['row']} | {one['ringfence']} | " + " | ".join(cells) + f" | {one['goal']} | {met} |")
-    if missing:
-        print("\nNot installed, so not measured: " + ", ".join(missing))
 
 
 def say(text: str) -> None:

@@ -8,6 +8,8 @@ from collections import defaultdict
 from pathlib import Path
 from typing import Any, Protocol
 
+from bench.report import Row, row
+
 FIELDS = ("start_us", "answer_us", "end_us")
 COUNTS = ("packets", "lost", "duplicates", "reordered")
 
@@ -24,7 +26,7 @@ class Captured(Protocol):
         """Its truth, one JSON object a line."""
 
 
-def rows(reader: Path, sip: Captured, media: Captured, hard: Captured) -> list[dict[str, Any]]:
+def rows(reader: Path, sip: Captured, media: Captured, hard: Captured) -> list[Row]:
     """Calls and fields, streams, hard cases."""
     found = []
     wrong, calls = compare_calls(reader, sip)
@@ -33,21 +35,15 @@ def rows(reader: Path, sip: Captured, media: Captured, hard: Captured) -> list[d
     found.append(count_row(f"RTP: of {calls:,} calls, wrong in any field", wrong))
     wrong, streams, worst = compare_streams(reader, media)
     found.append(count_row(f"RTP: of {streams:,} streams, wrong in loss, copies or order", wrong))
-    found.append(
-        {"row": "RTP: jitter, largest error (ms)", "ringfence": round(worst, 4), "peers": {}, "goal": "< 0.01 ms",
-         "met": worst < 0.01}
-    )  # fmt: skip
+    found.append(row("RTP: jitter, largest error (ms)", worst, {}, "< 0.01 ms", worst < 0.01))
     right, cases = compare_cases(reader, hard)
-    found.append(
-        {"row": f"hard cases fully right of {cases}", "ringfence": right, "peers": {}, "goal": f"{cases}",
-         "met": right == cases}
-    )  # fmt: skip
+    found.append(row(f"hard cases fully right of {cases}", right, {}, f"{cases}", right == cases))
     return found
 
 
-def count_row(name: str, wrong: int) -> dict[str, Any]:
+def count_row(name: str, wrong: int) -> Row:
     """A row that should be nought."""
-    return {"row": name, "ringfence": wrong, "peers": {}, "goal": "0", "met": wrong == 0}
+    return row(name, wrong, {}, "0", wrong == 0)
 
 
 def read(reader: Path, capture: Captured) -> dict[str, list[dict[str, Any]]]:
