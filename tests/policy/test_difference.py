@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections import Counter
 from datetime import UTC, datetime, timedelta
+from random import Random
 from typing import Any
 
 import pyarrow as pa
@@ -99,6 +100,17 @@ def test_counts_are_those_of_a_plain_reading(calls: list[Any], cut: int) -> None
     assert {kind: len(rows) for kind, rows in found.samples().items()} == {
         kind: min(count, SAMPLES) for kind, count in expected.items() if kind != "same"
     }
+
+
+def test_samples_are_the_newest_whatever_the_order_of_the_calls() -> None:
+    blocked: Any = ((1, 0, 0, []), (2, 1, 0, []))
+    calls: list[Any] = [(second, 7, 1, 5, *blocked) for second in range(0, 7200, 60)]
+    Random(1).shuffle(calls)
+    found = Difference(600_000_000)
+    for start in range(0, len(calls), 25):
+        found.add(*batches(calls[start : start + 25]))
+    seconds = [(row["time"] - NOON).total_seconds() for row in found.samples()["newly_blocked"]]
+    assert seconds == sorted((call[0] for call in calls), reverse=True)[:SAMPLES]
 
 
 def test_a_caller_without_number_is_counted_by_its_class() -> None:

@@ -30,6 +30,8 @@ compute: Any = pc  # the stubs know fewer argument types than the functions take
 _TERMINATE, _REDIRECT = (pa.scalar(int(action), pa.int16()) for action in (Action.TERMINATE, Action.REDIRECT))
 _KIND_NUMBERS = [pa.scalar(number, pa.int64()) for number in range(len(KINDS))]
 _FOUR, _EIGHT, _SIXTEEN, _BUCKET_SHIFT = (pa.scalar(value, pa.int64()) for value in (4, 8, 16, 1024))
+# Calls come in any order; these tell the newest, and of those of one time always the same.
+_CALL_ORDER = ("time", "device_id", "stream_id", "sequence")
 _SAMPLE_COLUMNS = (
     "time", "device_id", "source", "destination", "source_class", "destination_class", "source_raw", "destination_raw",
     "direction", "stream_id", "sequence", "policy_version",
@@ -88,11 +90,12 @@ class Difference:
                 self._changed_rules[when, pair // 8, pair % 8] += calls_of_pair
         for number_of_kind in compute.unique(kinds).to_pylist():
             of_kind = compute.equal(kinds, _KIND_NUMBERS[number_of_kind])
-            last = places.filter(of_kind)[-SAMPLES:]
-            kept = _sample(calls, before, after, last)
+            rows = places.filter(of_kind)
+            asked = pa.table([calls.column(name).take(rows) for name in _CALL_ORDER], list(_CALL_ORDER))
+            kept = _sample(calls, before, after, rows.take(_newest(asked)))
             known = self._samples.get(number_of_kind)
             both = pa.concat_tables([known, kept]) if known is not None else kept
-            self._samples[number_of_kind] = both.slice(max(0, both.num_rows - SAMPLES))
+            self._samples[number_of_kind] = both.take(_newest(both))
 
     def kinds(self) -> dict[str, int]:
         """Calls of each kind of change."""
@@ -145,8 +148,8 @@ class Difference:
         return any(numbers.is_approximate for numbers in self._numbers.values())
 
     def samples(self) -> dict[str, list[dict[str, Any]]]:
-        """The newest calls of each kind of change, as plain values of their columns."""
-        return {KINDS[number]: table.to_pylist()[::-1] for number, table in sorted(self._samples.items())}
+        """The newest calls of each kind of change, newest first, as plain values of their columns."""
+        return {KINDS[number]: table.to_pylist() for number, table in sorted(self._samples.items())}
 
 
 class _Numbers:
@@ -208,6 +211,13 @@ def _count(counter: Counter[int], values: Column) -> None:
     counted = compute.value_counts(values)
     for value, calls in zip(counted.field("values").to_pylist(), counted.field("counts").to_pylist(), strict=True):
         counter[value] += calls
+
+
+def _newest(calls: pa.Table) -> Column:
+    """Places of the newest calls, newest first."""
+    newest_first = [(name, "descending") for name in _CALL_ORDER]
+    found: Column = compute.select_k_unstable(calls, min(SAMPLES, calls.num_rows), sort_keys=newest_first)
+    return found
 
 
 def _sample(calls: pa.RecordBatch, before: pa.RecordBatch, after: pa.RecordBatch, places: Column) -> pa.Table:
