@@ -32,7 +32,7 @@ from bench.report import Row, finish, install, row  # noqa: E402
 ENTRIES = 1_000_000
 DYNAMIC_ENTRIES = 100_000  # the most that all dynamic lists may hold together
 WINDOW = 256
-CLIENT = ROOT / "target" / "release" / "enum-load"
+CLIENT = ROOT / "target" / "dist" / "enum-load"
 KINDS: tuple[type[Server], ...] = (Ringfence, Floor, Nsd, Knot, Dnsdist)
 # Program → Debian package. cdb writes the table that dnsdist looks up.
 PEERS = {"nsd": "nsd", "knotd": "knot", "dnsdist": "dnsdist", "cdb": "tinycdb"}
@@ -73,7 +73,9 @@ def main() -> int:
     install(PEERS)
     say("building the client and the floor")
     subprocess.run(
-        ["cargo", "build", "--quiet", "--release", "--locked", "-p", "ringfence-bench-enum"], cwd=ROOT, check=True
+        ["cargo", "build", "--quiet", "--profile", "dist", "--locked", "-p", "ringfence-bench-enum"],
+        cwd=ROOT,
+        check=True,
     )
     say(f"preparing {options.entries:,} numbers")
     data = prepare(options.work, options.entries)

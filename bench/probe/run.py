@@ -24,7 +24,7 @@ sys.path[0] = str(ROOT)
 from bench.probe import live, truth  # noqa: E402
 from bench.report import Row, finish, install, row  # noqa: E402
 
-BIN = ROOT / "target" / "release"
+BIN = ROOT / "target" / "dist"
 PEERS = ("tshark", "sngrep", "sipgrep")
 PATIENCE_S = 90
 
@@ -57,7 +57,7 @@ def main() -> int:
     options.work.mkdir(parents=True, exist_ok=True)
     passes = 1 if options.quick else 5
     say("building the probe, the generator and the floor")
-    build = ["cargo", "build", "--quiet", "--release", "--locked", "-p", "ringfence-bench-probe"]
+    build = ["cargo", "build", "--quiet", "--profile", "dist", "--locked", "-p", "ringfence-bench-probe"]
     subprocess.run(build, cwd=ROOT, check=True)
     install({name: name for name in PEERS})
     missing = [name for name in PEERS if shutil.which(name) is None]

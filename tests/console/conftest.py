@@ -75,7 +75,7 @@ def console(console_database: Database, tmp_path_factory: pytest.TempPathFactory
         yield console
 
 
-@pytest.fixture(scope="package")
+@pytest.fixture(scope="module")
 def workshop(
     postgres_server: EmbeddedServer, _database_template: str, tmp_path_factory: pytest.TempPathFactory
 ) -> Iterator[Console]:

@@ -132,8 +132,8 @@ def _history(rules: Mapping[str, int], now: datetime, streams: list[tuple[int, i
     time = now - timedelta(hours=HOURS)
     sequence = 0
     while time < now - timedelta(seconds=20):
-        hour = (time - timedelta(hours=6)).hour
-        busy = 6.0 if 8 <= hour <= 18 else 1.2
+        age = (now - time) / timedelta(hours=1)  # at whatever hour of the day a test runs, the last ten are busy
+        busy = 1.2 if 10 <= age <= 22 else 6.0
         time += timedelta(seconds=dice.expovariate(busy / 60))
         sequence += 1
         stream, device = streams[0] if dice.random() < 0.7 else streams[1]

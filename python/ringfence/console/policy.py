@@ -51,7 +51,7 @@ class _Page:
             if self.may_edit:
                 button("Install…", self._ask_install, icon="rocket_launch")
                 button("Roll back", self._ask_roll_back, icon="undo", classes="quiet")
-                button("Add rule", lambda: self._open(None), icon="add", classes="primary")
+                button("Add rule", self._add, icon="add", classes="primary")
         self.install_bar = InstallBar(view, self._refresh)
         self.bar = DraftBar(view, self._refresh, self._offer)
         self.region = Region("card")
@@ -108,6 +108,11 @@ class _Page:
         self.limit += SHOWN
         if self.board is not None:
             self._show(self.board)
+
+    async def _add(self) -> None:
+        if self.board is None:  # asked before the page had read the rules
+            await self._refresh()
+        self._open(None)
 
     def _open(self, name: str | None) -> None:
         if self.board is not None:
