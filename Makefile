@@ -9,7 +9,7 @@ export PYO3_PYTHON := $(PYTHON)
 # Property tests try the same cases each time; another seed searches elsewhere.
 export PROPTEST_RNG_SEED ?= 20260101
 # Cargo would look for make's job server, which is open to make alone.
-unexport MAKEFLAGS
+unexport MAKEFLAGS MFLAGS
 BIN := $(VENV)/bin
 STAMPS := $(VENV)/python.stamp $(VENV)/native.stamp
 RUST_SOURCES := $(shell find crates -name '*.rs' -o -name Cargo.toml) Cargo.toml Cargo.lock
@@ -27,7 +27,7 @@ $(VENV)/python.stamp: requirements/dev.lock
 	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11))' || { echo "make: Python 3.11 or newer is needed, $(PYTHON) is older" >&2; exit 1; }
 	$(call say,Python packages into $(VENV) (about a minute the first time))
 	@$(PYTHON) -m venv $(VENV)
-	@$(BIN)/python -m pip install --disable-pip-version-check --no-input --progress-bar off --require-hashes -r requirements/dev.lock \
+	@$(BIN)/python -m pip install --disable-pip-version-check --no-input --progress-bar off --no-compile --require-hashes -r requirements/dev.lock \
 	  | awk '/^Collecting/ { printf "  %s\n", $$2; fflush() } /^Successfully/ { print "  installed" }'
 	@printf '%s\n' '$(CURDIR)/python' > "$$($(BIN)/python -c 'import sysconfig; print(sysconfig.get_path("purelib"))')/ringfence.pth"
 	@printf '#!%s\nfrom ringfence.cli.main import run\nrun()\n' '$(CURDIR)/$(BIN)/python' > $(BIN)/ringfence && chmod +x $(BIN)/ringfence
@@ -82,7 +82,7 @@ TEST_WORKERS ?= 2
 .PHONY: test-python
 test-python: $(STAMPS) ## Unit, integration, browser and system tests
 	$(call say,Python tests)
-	@$(BIN)/python -m pytest -n $(TEST_WORKERS) --dist loadfile -m "not load"
+	@$(BIN)/python -m pytest -n $(TEST_WORKERS) --dist loadfile --no-loadscope-reorder -m "not load"
 	@$(BIN)/python -m pytest -m load
 
 FUZZ_SECONDS ?= 30

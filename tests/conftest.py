@@ -28,8 +28,23 @@ settings.register_profile("suite", deadline=None, derandomize=True)
 settings.register_profile("search", deadline=None, max_examples=_EXAMPLES or 100)
 settings.load_profile("search" if _EXAMPLES else "suite")
 
+# Folders whose files take longest, for they start processes and browsers. They go first, so that no worker is left with
+# one of them when all else is done.
+_LONG = ("system", "console", "sbc", "cli", "edge")
+
 _TEMPLATE = "ringfence_template"
 _numbers = count(1)
+
+
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """Order folders by how long their files take."""
+    tests = Path(__file__).parent
+
+    def place(item: pytest.Item) -> int:
+        folder = item.path.relative_to(tests).parts[0]
+        return _LONG.index(folder) if folder in _LONG else len(_LONG)
+
+    items.sort(key=place)
 
 
 @pytest.fixture(scope="session")
