@@ -21,7 +21,7 @@ help: ## Show the targets
 
 .PHONY: setup
 setup: ## Prepare the environment: .venv with the ringfence command, data plane built
-	@$(MAKE) --no-print-directory -j2 $(STAMPS)
+	@$(MAKE) --no-print-directory -j2 $(VENV)/python.stamp $(VENV)/dist.stamp
 
 $(VENV)/python.stamp: requirements/dev.lock
 	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11))' || { echo "make: Python 3.11 or newer is needed, $(PYTHON) is older" >&2; exit 1; }
@@ -33,20 +33,23 @@ $(VENV)/python.stamp: requirements/dev.lock
 	@printf '#!%s\nfrom ringfence.cli.main import run\nrun()\n' '$(CURDIR)/$(BIN)/python' > $(BIN)/ringfence && chmod +x $(BIN)/ringfence
 	@touch $@
 
-# The extension is built where the package lies; `maturin` does the same for the wheel.
-$(VENV)/native.stamp: pyproject.toml $(RUST_SOURCES)
+# The extension is built where the package lies; `maturin` does the same for the wheel. What runs, ships and is measured is
+# optimised across crates; tests of what was not built so before take what builds in half the time.
+define native
 	@command -v cargo >/dev/null || { echo "make: a Rust toolchain is needed (cargo was not found)" >&2; exit 1; }
-	$(call say,Rust data plane (two minutes the first time))
-	@cargo build --release --locked --package ringfence-bindings
-	@install -m 755 target/release/lib_native.so python/ringfence/_native.abi3.so
-	@mkdir -p $(VENV) && touch $@ && rm -f $(VENV)/dist.stamp
+	$(call say,Rust data plane (some minutes the first time))
+	@cargo build --profile $(1) --locked --package ringfence-bindings
+	@install -m 755 target/$(1)/lib_native.so python/ringfence/_native.abi3.so
+	@mkdir -p $(VENV)
+endef
 
-# The same as it is shipped: optimised across crates.
-$(VENV)/dist.stamp: pyproject.toml $(RUST_SOURCES) | setup
-	$(call say,Rust data plane as it is shipped (minutes the first time))
-	@cargo build --profile dist --locked --package ringfence-bindings
-	@install -m 755 target/dist/lib_native.so python/ringfence/_native.abi3.so
+$(VENV)/dist.stamp: pyproject.toml $(RUST_SOURCES)
+	$(call native,dist)
 	@touch $(VENV)/native.stamp $@
+
+$(VENV)/native.stamp: pyproject.toml $(RUST_SOURCES)
+	$(call native,release)
+	@touch $@ && rm -f $(VENV)/dist.stamp
 
 .PHONY: run
 run: setup ## Start everything on this machine: database, mediation with console, ENUM server
@@ -102,19 +105,19 @@ fuzz: ## Fuzz each parser for FUZZ_SECONDS=30 (needs cargo-fuzz)
 	done
 
 .PHONY: bench-enum
-bench-enum: $(VENV)/dist.stamp ## Measure the ENUM server beside NSD, Knot and dnsdist
+bench-enum: setup ## Measure the ENUM server beside NSD, Knot and dnsdist
 	@$(BIN)/python bench/enum/run.py
 
 .PHONY: bench-policy
-bench-policy: $(VENV)/dist.stamp ## Measure the simulation of a policy, and a list of a million entries from command to enforced
+bench-policy: setup ## Measure the simulation of a policy, and a list of a million entries from command to enforced
 	@$(BIN)/python bench/policy/run.py
 
 .PHONY: bench-ingest
-bench-ingest: $(VENV)/dist.stamp ## Measure ingest beside PostgreSQL's own binary COPY
+bench-ingest: setup ## Measure ingest beside PostgreSQL's own binary COPY
 	@$(BIN)/python bench/ingest.py
 
 .PHONY: bench-probe
-bench-probe: $(VENV)/dist.stamp ## Measure the probe beside tshark, sngrep and sipgrep
+bench-probe: setup ## Measure the probe beside tshark, sngrep and sipgrep
 	@$(BIN)/python bench/probe/run.py
 
 .PHONY: lock

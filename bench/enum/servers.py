@@ -195,7 +195,7 @@ class Floor(Server):
     """The bare responder with a million-entry table: no decision, no journal."""
 
     name = "floor"
-    program = str(ROOT / "target" / "release" / "enum-floor")
+    program = str(ROOT / "target" / "dist" / "enum-floor")
 
     def command(self) -> list[str]:
         return [

@@ -277,7 +277,8 @@ fn party() -> impl Strategy<Value = String> {
 }
 
 proptest! {
-    #![proptest_config(ProptestConfig::with_cases(1_000))]
+    // Ten thousand policies, each with up to thirty calls.
+    #![proptest_config(ProptestConfig::with_cases(10_000))]
 
     #[test]
     fn engine_equals_the_plain_reading(
@@ -307,6 +308,10 @@ proptest! {
             prop_assert_eq!(found, expected, "{} -> {}", source, destination);
         }
     }
+}
+
+proptest! {
+    #![proptest_config(ProptestConfig::with_cases(1_000))]
 
     #[test]
     fn a_recorded_call_is_decided_as_on_the_wire(
