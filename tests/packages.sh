@@ -7,6 +7,7 @@ packages=(
   chromium fonts-dejavu-core                                         # the console in a real browser
   dnsperf bind9-dnsutils knot-dnsutils ldnsutils nsd dnsdist                 # DNS load, clients, a server to compare with
   procps iproute2
+  systemd                                                            # checks the units; it does not have to run
 )
 missing=()
 for package in "${packages[@]}"; do

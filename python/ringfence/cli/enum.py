@@ -20,12 +20,14 @@ from ringfence.cli.options import ConfigOption, DataOption, settings_from
 from ringfence.edge.agent import Agent
 from ringfence.edge.dynamic_entries import EntriesFollower, EntrySet, stored_entries
 from ringfence.edge.enrolment import read_credential
+from ringfence.edge.health import AnswersOrMoves
 from ringfence.edge.hep import Endpoint
 from ringfence.edge.hep_out import HepOut
 from ringfence.edge.policy_reset import PolicyReset
 from ringfence.edge.policy_store import PolicyStore, StoredPolicy
 from ringfence.errors import ConfigurationError, UnavailableError
 from ringfence.log import configure_logging
+from ringfence.service.notify import Notifier, Watchdog
 from ringfence.settings import Settings
 from ringfence.vocabulary import Dataset
 
@@ -78,6 +80,8 @@ def serve(settings: Settings) -> None:
     held = stored_entries(entries_store)
     server, running = start_data_plane(json.dumps(server_configuration(settings)), store, held)
     address_file = settings.data / "run" / "enum.json"
+    notifier = Notifier.take()
+    watchdog = Watchdog(notifier, AnswersOrMoves(server, settings.enum.apex[0]).is_well)
     try:
         entries = EntriesFollower(server, entries_store)
         if held is not None:
@@ -103,8 +107,11 @@ def serve(settings: Settings) -> None:
             hep_out = HepOut(server.journal(), settings.edge.hep_out, Dataset.ENUM, lambda: _endpoint(server))
             agent.hep_out = hep_out
             agent.add_part("hep_out", hep_out.run)
-        asyncio.run(_run(agent, server, address_file))
+        watchdog.start()
+        asyncio.run(_run(agent, server, address_file, notifier))
     finally:
+        notifier.stopping()
+        watchdog.stop()
         server.stop()
         address_file.unlink(missing_ok=True)
         log.info("enum.stopped")
@@ -184,7 +191,7 @@ def _endpoint(server: EnumServer) -> Endpoint:
     return ip_address(host.strip("[]")), int(port)
 
 
-async def _run(agent: Agent, server: EnumServer, address_file: Path) -> None:
+async def _run(agent: Agent, server: EnumServer, address_file: Path, notifier: Notifier) -> None:
     stopping = asyncio.Event()
     loop = asyncio.get_running_loop()
     for number in (signal.SIGTERM, signal.SIGINT):
@@ -193,6 +200,7 @@ async def _run(agent: Agent, server: EnumServer, address_file: Path) -> None:
     def ready(metrics: str) -> None:
         addresses = server.addresses
         _write_addresses(address_file, {"pid": os.getpid(), "listen": addresses, "metrics": metrics})
+        notifier.ready(f"answers on {', '.join(addresses)}")
         typer.echo(f"ENUM server answers on {', '.join(addresses)}; metrics on http://{metrics}/metrics")
         log.info("enum.started", listen=addresses, metrics=metrics, policy_version=server.policy_version)
 

@@ -26,6 +26,8 @@ GROUPS: tuple[str, ...] = (
     "user",
     "token",
     "audit",
+    "service",
+    "database",
     "mediation",
     "enum",
     "probe",

@@ -22,12 +22,14 @@ from ringfence.edge.hep_out import HepOut
 from ringfence.edge.probe_agent import ProbeAgent
 from ringfence.errors import ConfigurationError, UnavailableError
 from ringfence.log import configure_logging
+from ringfence.service.notify import Notifier
 from ringfence.settings import Settings
 from ringfence.vocabulary import Dataset
 
 if TYPE_CHECKING:
     from ringfence._native import Probe
 
+_ALIVE_S = 5.0
 log = structlog.get_logger()
 
 
@@ -70,6 +72,7 @@ def serve(settings: Settings) -> None:
     folder.mkdir(parents=True, exist_ok=True, mode=0o700)
     probe = start_probe(settings)
     address_file = settings.data / "run" / "probe.json"
+    notifier = Notifier.take()
     try:
         agent = ProbeAgent(probe, probe.journal(), settings.edge, credential)
         if settings.probe.evidence.enabled:
@@ -80,8 +83,10 @@ def serve(settings: Settings) -> None:
             agent.add_part("hep_out", agent.hep_out.run)
         live = LiveTable(probe, settings.data / "run" / "probe-calls.json")
         agent.add_part("live_table", live.run)
-        asyncio.run(_run(agent, probe, settings, address_file))
+        agent.add_part("watchdog", lambda: _tell_alive(probe, notifier))
+        asyncio.run(_run(agent, probe, settings, address_file, notifier))
     finally:
+        notifier.stopping()
         probe.stop()
         address_file.unlink(missing_ok=True)
         (settings.data / "run" / "probe-calls.json").unlink(missing_ok=True)
@@ -156,7 +161,15 @@ def probe_configuration(settings: Settings) -> dict[str, Any]:
     }
 
 
-async def _run(agent: ProbeAgent, probe: Probe, settings: Settings, address_file: Path) -> None:
+async def _tell_alive(probe: Probe, notifier: Notifier) -> None:
+    """For the manager's watchdog: the agent turns and the data plane tells its counters."""
+    while True:
+        await asyncio.to_thread(probe.counters)
+        notifier.alive()
+        await asyncio.sleep(_ALIVE_S)
+
+
+async def _run(agent: ProbeAgent, probe: Probe, settings: Settings, address_file: Path, notifier: Notifier) -> None:
     stopping = asyncio.Event()
     loop = asyncio.get_running_loop()
     for number in (signal.SIGTERM, signal.SIGINT):
@@ -166,6 +179,7 @@ async def _run(agent: ProbeAgent, probe: Probe, settings: Settings, address_file
         sources = [*settings.probe.interfaces, *(f"HEP {address}" for address in probe.addresses)]
         told = {"pid": os.getpid(), "hep": probe.addresses, "interfaces": list(settings.probe.interfaces)}
         _write(address_file, json.dumps(told | {"metrics": metrics}))
+        notifier.ready(f"reads {', '.join(sources)}")
         typer.echo(f"probe reads {', '.join(sources)}; metrics on http://{metrics}/metrics")
         log.info("probe.started", sources=sources, metrics=metrics)
 

@@ -7,11 +7,10 @@ device → ENUM server. Each is kept running by `ringfence.node.supervisor` unti
 from __future__ import annotations
 
 import json
-import signal
 import sys
 import time
-from collections.abc import Iterator, Mapping
-from contextlib import contextmanager, suppress
+from collections.abc import Mapping
+from contextlib import suppress
 from itertools import count
 from pathlib import Path
 from typing import Annotated, Any
@@ -23,6 +22,7 @@ from ringfence import __version__
 from ringfence.accounts.people import FIRST_ADMINISTRATOR, ensure_first_administrator
 from ringfence.cli.client import Client, connect
 from ringfence.cli.options import ConfigOption, DataOption, settings_from
+from ringfence.cli.stop_signals import stopped_by_signals
 from ringfence.cli.up_screen import Screen, Welcome
 from ringfence.database.connection import open_database
 from ringfence.database.embedded import EmbeddedServer
@@ -35,15 +35,15 @@ from ringfence.errors import (
     NotSignedInError,
     UnavailableError,
 )
+from ringfence.mediation.first_sign_in import where_to_read
 from ringfence.mediation.local_files import mediation_file
 from ringfence.node.child import ChildProcess
 from ringfence.node.supervisor import Supervisor
 from ringfence.private_file import write_private
+from ringfence.service.notify import Notifier
 from ringfence.settings import Settings
 
 log = structlog.get_logger()
-
-_STOP_SIGNALS = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)
 
 
 def register(app: typer.Typer) -> None:
@@ -81,15 +81,19 @@ def up(
         probe__interfaces=interface or None,
     )
     screen = Screen()
+    notifier = Notifier.take()
     try:
-        with _stopped_by_signals():
+        with stopped_by_signals():
             _log_to(settings)
             with Supervisor(settings.data) as supervisor:
                 try:
                     Node(settings, config, supervisor, screen).start()
+                    notifier.ready("everything runs")
                     while True:
                         time.sleep(1)  # not signal.pause: a signal just before it would be slept through
+                        notifier.alive()
                 finally:
+                    notifier.stopping()
                     screen.stopping()
     except KeyboardInterrupt:
         screen.stopped()
@@ -109,13 +113,13 @@ class Node:
 
     def start(self) -> None:
         """Start everything in order; a RingfenceError ends the start."""
-        password: str | None = None
+        sign_in: str | None = None
         try:
             if self._settings.database.url is None:
                 with self._screen.step("PostgreSQL"):
                     self._supervisor.run("database", EmbeddedServer(self._settings))
             with self._screen.step("Schema"):
-                password = self._prepare_database()
+                sign_in = self._prepare_database()
             with self._screen.step("Mediation and console"):
                 self._start_mediation()
             with self._screen.step("ENUM server"):
@@ -126,8 +130,8 @@ class Node:
                     self._ensure_device("probe")
                     self._start_probe()
         except BaseException:
-            if password is not None:  # made, stored only as a hash, and not shown yet
-                self._screen.password(FIRST_ADMINISTRATOR, password)
+            if sign_in is not None:  # its password is made, stored only as a hash, and not shown yet
+                self._screen.sign_in(sign_in)
             raise
         self._screen.welcome(
             Welcome(
@@ -137,14 +141,13 @@ class Node:
                 option_code=self._settings.enum.source_option_codes[0]
                 if self._settings.enum.source_option_codes
                 else None,
-                user=FIRST_ADMINISTRATOR,
-                password=password,
+                sign_in=sign_in,
                 data=self._settings.data,
             )
         )
 
     def _prepare_database(self) -> str | None:
-        """Bring the schema up; the first administrator's one-time password when there was none yet.
+        """Bring the schema up; how the first administrator signs in, when there was none yet.
 
         Done here rather than by the mediation, so that the password stays in memory until it is on the screen.
         """
@@ -152,9 +155,12 @@ class Node:
         try:
             migrate(database)
             with database.connection() as connection:
-                return ensure_first_administrator(connection)
+                password = ensure_first_administrator(connection)
         finally:
             database.close()
+        if password is None:
+            return None
+        return where_to_read(self._settings.data, FIRST_ADMINISTRATOR, password, sys.stdout)
 
     def _start_mediation(self) -> None:
         ready = mediation_file(self._settings.data)
@@ -247,23 +253,6 @@ def credential_file(data: Path, kind: str = "enum") -> Path:
 def enum_file(data: Path) -> Path:
     """Where a serving ENUM server says its addresses (docs/contracts.md 6)."""
     return data / "run" / "enum.json"
-
-
-@contextmanager
-def _stopped_by_signals() -> Iterator[None]:
-    """Turn the first Ctrl-C, SIGTERM or SIGHUP into KeyboardInterrupt; more of them do not disturb the stopping."""
-
-    def stop(*_: object) -> None:
-        for number in _STOP_SIGNALS:
-            signal.signal(number, signal.SIG_IGN)
-        raise KeyboardInterrupt
-
-    before = {number: signal.signal(number, stop) for number in _STOP_SIGNALS}
-    try:
-        yield
-    finally:
-        for number, handler in before.items():
-            signal.signal(number, handler)
 
 
 def _log_to(settings: Settings) -> None:

@@ -29,8 +29,7 @@ class Welcome:
     enum: tuple[str, ...]
     apex: str
     option_code: int | None
-    user: str
-    password: str | None
+    sign_in: str | None  # how, the first time
     data: Path
 
     @property
@@ -63,8 +62,8 @@ class Screen:
     def welcome(self, welcome: Welcome) -> None:
         """Everything runs."""
         rows = [("Console", welcome.console)]
-        if welcome.password is not None:
-            rows.append(("Sign in", f"{welcome.user}, one-time password {welcome.password}"))
+        if welcome.sign_in is not None:
+            rows.append(("Sign in", welcome.sign_in))
         rows.append(("ENUM", f"{', '.join(welcome.enum)} (UDP), zone {welcome.apex}"))
         rows.append(("Data", str(welcome.data)))
         if not self._console.is_terminal:
@@ -80,9 +79,9 @@ class Screen:
         self._console.print(Text("Try it:", style="bold"))
         self._console.print(Text(welcome.dig), soft_wrap=True)
 
-    def password(self, user: str, password: str) -> None:
-        """The one-time password of a start that did not succeed: it will not be shown again."""
-        typer.echo(f"Sign in: {user}, one-time password {password}")
+    def sign_in(self, how: str) -> None:
+        """How to sign in the first time, of a start that did not succeed: it will not be shown again."""
+        typer.echo(f"Sign in: {how}")
 
     def stopping(self) -> None:
         """The services are being stopped."""

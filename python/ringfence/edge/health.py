@@ -11,6 +11,8 @@ import struct
 from collections.abc import Sequence
 from ipaddress import ip_address
 
+from ringfence.edge.data_plane import DataPlane
+
 _TIMEOUT_S = 1.0
 _NAPTR, _IN = 35, 1
 _IS_RESPONSE = 0x80
@@ -25,6 +27,23 @@ def what_is_wrong(addresses: Sequence[str], apex: str) -> str | None:
         if (wrong := _ask(address, apex)) is not None:
             return f"{address}: {wrong}"
     return None
+
+
+class AnswersOrMoves:
+    """For a watchdog: the data plane answers, or at least goes on counting.
+
+    One that is flooded drops the health query with others; restarting it would only make that worse.
+    """
+
+    def __init__(self, server: DataPlane, apex: str) -> None:
+        self._server = server
+        self._apex = apex
+        self._counters = ""
+
+    def is_well(self) -> bool:
+        """Whether it answers on every address, or its counters moved since the last time."""
+        before, self._counters = self._counters, self._server.counters()
+        return what_is_wrong(self._server.addresses, self._apex) is None or self._counters != before
 
 
 def _ask(address: str, apex: str) -> str | None:

@@ -25,9 +25,11 @@ from ringfence.database.connection import Database, open_database
 from ringfence.database.migrate import migrate
 from ringfence.errors import ConfigurationError
 from ringfence.log import configure_logging
+from ringfence.mediation.first_sign_in import where_to_read
 from ringfence.mediation.local_entrance import LocalEntrance
 from ringfence.mediation.process import MediationProcess
 from ringfence.mediation.sites import ensure_first_site
+from ringfence.service.notify import Notifier
 from ringfence.settings import Settings
 
 # Answers under way may finish; long polls are sent home at once.
@@ -45,7 +47,14 @@ def create_app(settings: Settings, database: Database) -> FastAPI:
 class MediationServer(uvicorn.Server):
     """Serves the application on sockets that are bound already, and says when it does."""
 
-    def __init__(self, app: FastAPI, sockets: list[socket.socket], on_started: Callable[[], None]) -> None:
+    def __init__(
+        self,
+        app: FastAPI,
+        sockets: list[socket.socket],
+        on_started: Callable[[], None],
+        on_alive: Callable[[], None] = lambda: None,
+    ) -> None:
+        """`on_alive` is called every second while the event loop turns."""
         super().__init__(
             uvicorn.Config(
                 app,
@@ -60,6 +69,7 @@ class MediationServer(uvicorn.Server):
         self._process: MediationProcess = app.state.process
         self._sockets = sockets
         self._on_started = on_started
+        self._on_alive = on_alive
 
     def serve_until_stopped(self) -> None:
         """Until SIGTERM or SIGINT, or `should_exit`."""
@@ -83,6 +93,12 @@ class MediationServer(uvicorn.Server):
         await super().startup(sockets)
         if self.started:
             self._on_started()
+
+    async def on_tick(self, counter: int) -> bool:
+        """Ten times a second."""
+        if counter % 10 == 0:
+            self._on_alive()
+        return await super().on_tick(counter)
 
     async def shutdown(self, sockets: list[socket.socket] | None = None) -> None:
         """Send long polls home, then close what is open."""
@@ -112,20 +128,23 @@ def _prepare(settings: Settings, database: Database) -> None:
         ensure_first_site(connection, settings.site)
         password = ensure_first_administrator(connection)
     if password is not None:
-        # Not through the log: it is meant for the one who starts this, and only now.
-        print(f"First administrator: {FIRST_ADMINISTRATOR}  one-time password: {password}", file=sys.stderr, flush=True)
+        told = where_to_read(settings.data, FIRST_ADMINISTRATOR, password, sys.stderr)
+        print(f"First administrator: {told}", file=sys.stderr, flush=True)
 
 
 def _serve_on(sockets: list[socket.socket], url: str, settings: Settings, database: Database) -> None:
     entrance = LocalEntrance(settings.data, database)
+    notifier = Notifier.take()
 
     def started() -> None:
         entrance.open(url, settings.api.socket)
+        notifier.ready(f"serves {url}")
         log.info("mediation.started", url=url, socket=str(settings.api.socket or ""))
 
     try:
-        MediationServer(create_app(settings, database), sockets, started).serve_until_stopped()
+        MediationServer(create_app(settings, database), sockets, started, notifier.alive).serve_until_stopped()
     finally:
+        notifier.stopping()
         entrance.close()
         log.info("mediation.stopped")
 
