@@ -169,10 +169,16 @@ class SiteSettings(_Section):
 
 
 class LogSettings(_Section):
-    """Logs: one named event with fields a line, to standard error."""
+    """Logs: one named event with fields a line; `ringfence logs` reads them wherever they go."""
 
     level: Literal["debug", "info", "warning", "error"] = "info"
     format: Literal["text", "json"] = "text"
+    to: Literal["auto", "stderr", "file"] = Field(
+        "auto",
+        description="stderr (the journal under systemd) or file (DATA/log); auto: files of `ringfence up`, else stderr",
+    )
+    file_bytes: int = Field(16 << 20, ge=64 << 10, le=1 << 30, description="size at which a log file is put aside")
+    files: int = Field(5, ge=1, le=100, description="how many that were put aside are kept")
 
 
 class Settings(_Section):

@@ -128,8 +128,12 @@ def test_devices_users_and_tokens(ringfence: Run) -> None:
 
 
 def test_status_is_green_or_exits_1_with_the_reason(mediation: RunningMediation, ringfence: Run) -> None:
-    green = ringfence("status")
-    assert (green.returncode, green.stdout.splitlines()[-1]) == (0, "All is well.")
+    yellow = ringfence("status")
+    assert (yellow.returncode, yellow.stdout.splitlines()[-1]) == (0, "All is well; what is yellow is worth a look.")
+    assert "no policy is installed" in yellow.stdout
+    unsettled = ringfence("status", "--settled")
+    assert unsettled.returncode == 1
+    assert re.search(r"^  mediation: up for \d+ s, should be for 10 min$", unsettled.stdout, re.MULTILINE)
     mediation.device()
     red = ringfence("status", "--json")
     assert red.returncode == 1
@@ -140,6 +144,28 @@ def test_status_without_a_mediation_is_red(tmp_path: Path) -> None:
     done = run_ringfence("status", "--data", str(tmp_path))
     assert done.returncode == 1
     assert "no mediation runs on" in done.stdout
+
+
+def test_logs_are_shown_in_one_order_from_all_files(tmp_path: Path) -> None:
+    folder = tmp_path / "log"
+    folder.mkdir()
+    (folder / "enum.log").write_text("2026-11-28T04:36:47.000000Z [error    ] agent.part_failed  part=uplink\n")
+    (folder / "mediation.log").write_text(
+        '{"timestamp": "2026-11-28T04:36:46Z", "level": "info", "event": "mediation.started", "url": "http://x"}\n'
+        '{"timestamp": "2026-11-28T04:30:00Z", "level": "info", "event": "too.early"}\n'
+    )
+    where = ("--data", str(tmp_path), "--since", "2026-11-28T04:36:00+00:00")
+    assert run_ringfence("logs", *where).stdout.splitlines() == [
+        "2026-11-28 04:36:46Z mediation  info     mediation.started url=http://x",
+        "2026-11-28 04:36:47Z enum       error    agent.part_failed part=uplink",
+    ]
+    errors = [json.loads(line) for line in run_ringfence("logs", "--errors", "--json", *where).stdout.splitlines()]
+    assert [(one["process"], one["event"], one["text"]) for one in errors] == [
+        ("enum", "agent.part_failed", "part=uplink")
+    ]
+    assert run_ringfence("logs", "mediation", "--errors", *where).stdout == ""
+    refused = run_ringfence("logs", "--since", "yesterday", "--data", str(tmp_path))
+    assert (refused.returncode, refused.stderr.count("\n")) == (2, 1)
 
 
 FAILURES: dict[tuple[str, ...], tuple[int, str]] = {

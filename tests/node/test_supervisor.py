@@ -51,7 +51,7 @@ def child(name: str, data: Path, script: str = SERVER, **options: Any) -> ChildP
     return ChildProcess(
         name,
         [sys.executable, "-c", script, name, str(data)],
-        log_file=data / "log" / f"{name}.log",
+        output=data / "log" / f"{name}.out",
         ready_file=data / name,
         **options,
     )
@@ -145,7 +145,7 @@ data = Path(sys.argv[1])
 with Supervisor(data) as supervisor:
     for name, script in (("first", sys.argv[2]), ("second", sys.argv[3])):
         supervisor.run(name, ChildProcess(name, [sys.executable, "-c", script, name, str(data)],
-                                          log_file=data / "log" / name, ready_file=data / name))
+                                          output=data / "log" / name, ready_file=data / name))
     print("READY", flush=True)
     sys.stdin.read()
 """

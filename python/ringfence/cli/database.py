@@ -12,7 +12,7 @@ from ringfence.cli.options import ConfigOption, DataOption, settings_from
 from ringfence.cli.stop_signals import stopped_by_signals
 from ringfence.database.embedded import EmbeddedServer
 from ringfence.errors import UnavailableError
-from ringfence.log import configure_logging
+from ringfence.log import configure_logging, log_file
 from ringfence.private_file import write_private
 from ringfence.service.notify import Notifier
 from ringfence.settings import Settings
@@ -31,7 +31,7 @@ def register(app: typer.Typer) -> None:
 def run(config: ConfigOption = None, data: DataOption = None) -> None:
     """Run the embedded PostgreSQL in the foreground until stopped; exit code 6 when it ends by itself."""
     settings = settings_from(config, data)
-    configure_logging(settings.log)
+    configure_logging(settings.log, log_file(settings, "database"))
     notifier = Notifier.take()
     if settings.database.url is not None:
         notifier.ready("not needed: database.url names an external PostgreSQL")

@@ -26,7 +26,8 @@ from ringfence.edge.hep_out import HepOut
 from ringfence.edge.policy_reset import PolicyReset
 from ringfence.edge.policy_store import PolicyStore, StoredPolicy
 from ringfence.errors import ConfigurationError, UnavailableError
-from ringfence.log import configure_logging
+from ringfence.log import configure_logging, log_file
+from ringfence.node.facts import ProcessFacts
 from ringfence.service.notify import Notifier, Watchdog
 from ringfence.settings import Settings
 from ringfence.vocabulary import Dataset
@@ -66,7 +67,7 @@ def enum(
         edge__credential_file=credential_file,
         enum__workers=workers,
     )
-    configure_logging(settings.log)
+    configure_logging(settings.log, log_file(settings, "enum"))
     serve(settings)
 
 
@@ -96,6 +97,7 @@ def serve(settings: Settings) -> None:
             apex=settings.enum.apex[0],
             entries=entries,
         )
+        agent.heartbeat.facts = ProcessFacts(settings.data).read
         reset = PolicyReset(
             address_file.parent,
             agent.follower,

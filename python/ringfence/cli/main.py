@@ -14,6 +14,7 @@ from ringfence.errors import RingfenceError
 GROUPS: tuple[str, ...] = (
     "up",
     "status",
+    "logs",
     "policy",
     "schedule",
     "list",

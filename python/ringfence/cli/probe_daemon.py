@@ -21,7 +21,8 @@ from ringfence.edge.evidence import Evidence
 from ringfence.edge.hep_out import HepOut
 from ringfence.edge.probe_agent import ProbeAgent
 from ringfence.errors import ConfigurationError, UnavailableError
-from ringfence.log import configure_logging
+from ringfence.log import configure_logging, log_file
+from ringfence.node.facts import ProcessFacts
 from ringfence.service.notify import Notifier
 from ringfence.settings import Settings
 from ringfence.vocabulary import Dataset
@@ -59,7 +60,7 @@ def run(
         edge__mediation=mediation or None,
         edge__credential_file=credential_file,
     )
-    configure_logging(settings.log)
+    configure_logging(settings.log, log_file(settings, "probe"))
     serve(settings)
 
 
@@ -75,6 +76,7 @@ def serve(settings: Settings) -> None:
     notifier = Notifier.take()
     try:
         agent = ProbeAgent(probe, probe.journal(), settings.edge, credential)
+        agent.heartbeat.facts = ProcessFacts(settings.data).read
         if settings.probe.evidence.enabled:
             evidence = Evidence(folder / "evidence.sqlite", settings.probe.evidence)
             agent.add_part("evidence", lambda: evidence.keep(probe.take_ladders))

@@ -35,6 +35,7 @@ from ringfence.errors import (
     NotSignedInError,
     UnavailableError,
 )
+from ringfence.log import configure_logging, log_file
 from ringfence.mediation.first_sign_in import where_to_read
 from ringfence.mediation.local_files import mediation_file
 from ringfence.node.child import ChildProcess
@@ -84,7 +85,7 @@ def up(
     notifier = Notifier.take()
     try:
         with stopped_by_signals():
-            _log_to(settings)
+            settings = _log_to(settings)
             with Supervisor(settings.data) as supervisor:
                 try:
                     Node(settings, config, supervisor, screen).start()
@@ -181,7 +182,7 @@ class Node:
         return ChildProcess(
             name,
             [sys.executable, "-m", "ringfence", name, *words],
-            log_file=self._settings.data / "log" / f"{name}.log",
+            output=self._settings.data / "log" / f"{name}.out" if self._settings.log.to == "file" else None,
             ready_file=ready,
             environment=environment,
         )
@@ -193,6 +194,7 @@ class Node:
             "RINGFENCE_API_PORT": str(self._api_port),
             "RINGFENCE_ENUM_LISTEN": ",".join(self._listen),
             "RINGFENCE_PROBE_INTERFACES": ",".join(self._settings.probe.interfaces),
+            "RINGFENCE_LOG_TO": self._settings.log.to,
         }
         if self._config is not None:
             values["RINGFENCE_CONFIG"] = str(self._config.absolute())
@@ -255,26 +257,18 @@ def enum_file(data: Path) -> Path:
     return data / "run" / "enum.json"
 
 
-def _log_to(settings: Settings) -> None:
-    """Our own log beside the children's: the screen belongs to the operator."""
+def _log_to(settings: Settings) -> Settings:
+    """Our own log beside the children's: the screen belongs to the operator. The settings as they are from here on."""
+    if settings.log.to == "auto":
+        settings = settings.model_copy(update={"log": settings.log.model_copy(update={"to": "file"})})
     folder = settings.data / "log"
     try:
         folder.mkdir(mode=0o700, parents=True, exist_ok=True)
-        file = (folder / "up.log").open("a", encoding="utf-8", buffering=1)
+        (folder / "up.log").open("a").close()
     except OSError as error:
         raise ConfigurationError(f"data: {folder} cannot be used: {error.strerror}") from None
-    structlog.configure(
-        processors=[
-            structlog.processors.add_log_level,
-            structlog.processors.TimeStamper(fmt="iso", utc=True),
-            structlog.processors.format_exc_info,
-            structlog.processors.JSONRenderer()
-            if settings.log.format == "json"
-            else structlog.processors.LogfmtRenderer(key_order=("timestamp", "level", "event")),
-        ],
-        logger_factory=structlog.WriteLoggerFactory(file),
-        cache_logger_on_first_use=False,
-    )
+    configure_logging(settings.log, log_file(settings, "up"))
+    return settings
 
 
 def _read_json(file: Path) -> dict[str, Any]:

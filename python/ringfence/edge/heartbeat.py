@@ -37,6 +37,8 @@ class Heartbeat:
         self._interval_s = interval_s
         # The zones that an ENUM server answers; reported, so that explain can fill in the host of an answer.
         self.apex: list[str] = []
+        # What this process knows of itself (ringfence.node.facts).
+        self.facts: Callable[[], dict[str, int]] = dict
         # Mediation's clock minus ours at the last heartbeat, microseconds; half of the round trip is its error.
         self.clock_offset_us: int | None = None
         self._soon = asyncio.Event()
@@ -78,6 +80,7 @@ class Heartbeat:
             "listen": self._server.addresses,
             "apex": self.apex,
             "entries_change": getattr(self._server, "entries_change", 0),  # a probe has none
+            "process": self.facts(),
             "counters": json.loads(self._server.counters()),
             "journal": {
                 "durable": sum(durable for _, _, durable, _ in streams),

@@ -24,7 +24,7 @@ from ringfence.console import pages
 from ringfence.database.connection import Database, open_database
 from ringfence.database.migrate import migrate
 from ringfence.errors import ConfigurationError
-from ringfence.log import configure_logging
+from ringfence.log import configure_logging, log_file
 from ringfence.mediation.first_sign_in import where_to_read
 from ringfence.mediation.local_entrance import LocalEntrance
 from ringfence.mediation.process import MediationProcess
@@ -108,7 +108,7 @@ class MediationServer(uvicorn.Server):
 
 def serve(settings: Settings) -> None:
     """Open and prepare the database, then serve until SIGTERM or SIGINT. UnavailableError without a database."""
-    configure_logging(settings.log)
+    configure_logging(settings.log, log_file(settings, "mediation"))
     database = open_database(settings)
     try:
         sockets, url = bind(settings)

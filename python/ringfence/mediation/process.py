@@ -19,6 +19,7 @@ from ringfence.mediation.ingest.store import Ingest
 from ringfence.mediation.jobs import Jobs
 from ringfence.mediation.leader import Leader, ScheduledWork
 from ringfence.mediation.list_feeds import ListFeeds
+from ringfence.node.facts import ProcessFacts
 from ringfence.policy import dynamic, installation
 from ringfence.policy.lists import contents
 from ringfence.settings import Settings
@@ -77,6 +78,7 @@ class MediationProcess:
         self.jobs = Jobs()
         self.captures = Captures(settings.data / "captures")
         self.leader = Leader(database, SCHEDULE)
+        self.facts = ProcessFacts(settings.data)
 
     @asynccontextmanager
     async def running(self) -> AsyncIterator[None]:

@@ -1,7 +1,8 @@
 """A service that is a process of ours: `python -m ringfence mediation`, `python -m ringfence enum`.
 
 It runs in a session of its own, so that Ctrl-C at the terminal reaches the supervisor alone, and it is told by the
-kernel to stop should the supervisor be killed. What it prints goes to a file in `<data>/log`.
+kernel to stop should the supervisor be killed. What it prints beside its log goes to a file in `<data>/log`, or where
+the supervisor's own goes.
 """
 
 from __future__ import annotations
@@ -15,6 +16,7 @@ import time
 from collections.abc import Callable, Mapping, Sequence
 from contextlib import suppress
 from pathlib import Path
+from typing import IO
 
 from ringfence.database import launch
 from ringfence.database.embedded import wait_for_end
@@ -22,7 +24,7 @@ from ringfence.errors import UnavailableError
 
 STOP_TIMEOUT_S = 15.0
 # Looked at when a process starts; one old file is kept.
-LOG_BYTES = 16 << 20
+OUTPUT_BYTES = 16 << 20
 _TAIL_BYTES = 4096
 _POLL_S = 0.02
 
@@ -39,7 +41,7 @@ class ChildProcess:
         name: str,
         command: Sequence[str],
         *,
-        log_file: Path,
+        output: Path | None,
         environment: Callable[[], Mapping[str, str]] = dict,
         ready_file: Path | None = None,
         ready_timeout_s: float = 60.0,
@@ -48,12 +50,12 @@ class ChildProcess:
         self.name = name
         self._command = list(command)
         self._environment = environment
-        self._log_file = log_file
+        self._output = output
         self._ready_file = ready_file
         self._ready_timeout_s = ready_timeout_s
         self._stop_timeout_s = stop_timeout_s
         self._process: subprocess.Popen[bytes] | None = None
-        self._log_offset = 0
+        self._output_offset = 0
         self._interrupted = threading.Event()
 
     @property
@@ -76,7 +78,7 @@ class ChildProcess:
                 raise UnavailableError(f"{self.name}: interrupted")
             if time.monotonic() > began + self._ready_timeout_s:
                 self.stop()
-                raise UnavailableError(f"{self.name}: not ready within {self._ready_timeout_s:g} s: {self._log_file}")
+                raise UnavailableError(f"{self.name}: not ready within {self._ready_timeout_s:g} s; see its log")
             time.sleep(_POLL_S)
 
     def wait(self, timeout_s: float) -> bool:
@@ -101,25 +103,32 @@ class ChildProcess:
         process.wait()
 
     def _launch(self) -> subprocess.Popen[bytes]:
-        self._log_file.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
+        if self._output is None:
+            return self._launch_into(None)
+        self._output.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
         with suppress(FileNotFoundError):
-            if self._log_file.stat().st_size > LOG_BYTES:
-                self._log_file.replace(self._log_file.with_name(f"{self._log_file.name}.1"))
-        with self._log_file.open("ab") as output:
-            self._log_offset = output.tell()
-            options = [str(number) for number in (os.getpid(), os.geteuid(), os.getegid(), int(signal.SIGTERM))]
-            return subprocess.Popen(  # noqa: S603 — our own command
-                [sys.executable, "-I", "-S", launch.__file__, *options, *self._command],
-                stdin=subprocess.DEVNULL,
-                stdout=output,
-                stderr=output,
-                env={**os.environ, **self._environment()},
-                start_new_session=True,
-            )
+            if self._output.stat().st_size > OUTPUT_BYTES:
+                self._output.replace(self._output.with_name(f"{self._output.name}.1"))
+        with self._output.open("ab") as output:
+            self._output_offset = output.tell()
+            return self._launch_into(output)
+
+    def _launch_into(self, output: IO[bytes] | None) -> subprocess.Popen[bytes]:
+        options = [str(number) for number in (os.getpid(), os.geteuid(), os.getegid(), int(signal.SIGTERM))]
+        return subprocess.Popen(  # noqa: S603 — our own command
+            [sys.executable, "-I", "-S", launch.__file__, *options, *self._command],
+            stdin=subprocess.DEVNULL,
+            stdout=output,
+            stderr=output,
+            env={**os.environ, **self._environment()},
+            start_new_session=True,
+        )
 
     def _last_words(self) -> str:
-        with self._log_file.open("rb") as file:
+        if self._output is None:
+            return ""
+        with self._output.open("rb") as file:
             file.seek(0, os.SEEK_END)
-            file.seek(max(self._log_offset, file.tell() - _TAIL_BYTES))
+            file.seek(max(self._output_offset, file.tell() - _TAIL_BYTES))
             lines = file.read().decode("utf-8", "replace").strip().splitlines()
         return lines[-1].removeprefix("ringfence: ") if lines else ""

@@ -63,6 +63,7 @@ class HeartbeatBody(BaseModel):
     listen: Annotated[list[str], Field(max_length=64)] = []
     apex: Annotated[list[Annotated[str, Field(max_length=255)]], Field(max_length=64)] = []
     entries_change: Annotated[int, Field(ge=0, lt=2**62)] = 0
+    process: Annotated[dict[str, int], Field(max_length=16)] = {}
     counters: Annotated[dict[str, int], Field(max_length=1000)] = {}
     journal: JournalReport = JournalReport()
 
@@ -147,7 +148,8 @@ def heartbeat(
 ) -> HeartbeatAnswer:
     """Keep what the device says of itself."""
     now = datetime.now(UTC)
-    report: dict[str, Any] = body.model_dump(include={"listen", "apex", "entries_change", "counters", "journal"})
+    kept = {"listen", "apex", "entries_change", "process", "counters", "journal"}
+    report: dict[str, Any] = body.model_dump(include=kept)
     with database.connection() as connection:
         said = Heartbeat(body.policy_version, body.policy_hash, body.now_us, report)
         devices.record_heartbeat(connection, device, said, address_of(request), now)
