@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 import subprocess
 import sys
 import threading
@@ -51,13 +52,17 @@ def data(database: Database, tmp_path: Path) -> Iterator[Path]:
             listener.close()
 
 
+_LOG_LINE = re.compile(r"^\S+ \S+ \[(?:debug|info|warning|error) *\] .*\n", re.MULTILINE)
+
+
 def ringfence(data: Path, *arguments: str) -> str:
     """Run a command in this process; its standard output, or the refusal that it raises."""
     result = CliRunner().invoke(build(), [*arguments, "--data", str(data)])
     if isinstance(result.exception, RingfenceError):
         raise result.exception
     assert result.exit_code == 0, result.output
-    return result.stdout
+    # The mediation of the test runs in this process, and may log meanwhile.
+    return _LOG_LINE.sub("", str(result.stdout))
 
 
 def recent(count: int, **fields: Any) -> list[dict[str, Any]]:
