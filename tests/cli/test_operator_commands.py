@@ -146,6 +146,18 @@ def test_status_without_a_mediation_is_red(tmp_path: Path) -> None:
     assert "no mediation runs on" in done.stdout
 
 
+def test_status_with_the_token_of_a_killed_mediation_is_red(mediation: RunningMediation, tmp_path: Path) -> None:
+    (tmp_path / "run").mkdir()
+    token = tmp_path / "run" / "cli.token"
+    token.write_text("rft_of_a_killed_one", encoding="ascii")
+    place = {"url": mediation.url, "socket": None, "token_file": str(token), "pid": 1}
+    (tmp_path / "run" / "mediation.json").write_text(json.dumps(place), encoding="utf-8")
+    done = run_ringfence("status", "--json", "--data", str(tmp_path))
+    assert (done.returncode, json.loads(done.stdout)["mediation"]["ok"]) == (1, False)
+    elsewhere = run_ringfence("status", "--json", RINGFENCE_URL=mediation.url, RINGFENCE_TOKEN="rft_wrong")
+    assert (elsewhere.returncode, elsewhere.stdout) == (5, "")
+
+
 def test_logs_are_shown_in_one_order_from_all_files(tmp_path: Path) -> None:
     folder = tmp_path / "log"
     folder.mkdir()

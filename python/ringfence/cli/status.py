@@ -11,7 +11,7 @@ import typer
 from ringfence.cli.client import connect
 from ringfence.cli.options import ConfigOption, DataOption, JsonOption, settings_from
 from ringfence.cli.output import print_json, print_line, print_table
-from ringfence.errors import UnavailableError
+from ringfence.errors import NotSignedInError, UnavailableError
 from ringfence.node.facts import WELL_AFTER_S, in_words
 from ringfence.node.state import ServiceState, read_state
 from ringfence.service.installation import installed_units
@@ -63,7 +63,9 @@ def read_report(settings: Settings, *, is_this_node: bool = False) -> dict[str, 
     try:
         with connect(settings) as client:
             report: dict[str, Any] = client.get("status")
-    except UnavailableError as error:
+    except (UnavailableError, NotSignedInError) as error:
+        if settings.url is not None and isinstance(error, NotSignedInError):
+            raise  # a wrong token; on this node it is that of a mediation that was killed or just starts
         report = _without_mediation(error.message, is_edge=_is_edge(processes))
     parts = [report, *processes]
     states = {part["state"] for part in parts}
