@@ -28,9 +28,11 @@ from ringfence.database.embedded import EmbeddedServer
 from ringfence.database.migrate import migrate
 from ringfence.database.partitions import bounds
 from ringfence.mediation.ingest.batch import decode_batch
+from ringfence.mediation.ingest.classes import with_classes
 from ringfence.mediation.ingest.rows import arrow_stream, of_stream, stored_rows
 from ringfence.mediation.ingest.schema import event_schema
 from ringfence.mediation.ingest.store import Ingest
+from ringfence.numbering.classification import Classifier
 from ringfence.settings import Settings
 
 GOAL = 1.5
@@ -71,6 +73,7 @@ class Run:
         self.size = size
         self.now = datetime.now(UTC)
         self.ingest = Ingest(database)
+        self.classifier = Classifier()
         self.last = 0
         self.randomness = random.Random(1)
         with database.connection() as connection:
@@ -93,7 +96,7 @@ class Run:
 
     def encoded(self, body: bytes) -> tuple[str, bytes]:
         """COPY statement and bytes for the same rows."""
-        events = decode_batch(body, ENUM).events
+        events = with_classes(decode_batch(body, ENUM).events, self.classifier, "US")
         rows = of_stream(stored_rows(events, ENUM, 1, self.now, bounds(self.now)), 1)
         columns = ", ".join(rows.schema.names)
         return f"COPY enum_event ({columns}) FROM STDIN (FORMAT binary)", arrow_to_copy(arrow_stream(rows))

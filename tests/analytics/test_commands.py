@@ -82,7 +82,7 @@ def test_analytics_prints_json_and_tables(data: Path, add_calls: AddCalls) -> No
     with pytest.raises(NotFoundError, match="'enum-9'"):
         ringfence(data, "analytics", "--device", "enum-9")
     with pytest.raises(InvalidInputError, match="grouping"):
-        ringfence(data, "analytics", "--grouping", "week")
+        ringfence(data, "analytics", "--grouping", "year")
 
 
 def test_events_prints_one_object_a_line_newest_last(data: Path, add_calls: AddCalls) -> None:

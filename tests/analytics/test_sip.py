@@ -13,7 +13,7 @@ from tests.ingest.sip_samples import sip_upload
 
 from ringfence.analytics.calls import CallFilter, find_calls, follow_calls
 from ringfence.analytics.sip_calls import SipCall
-from ringfence.analytics.views import GROUPINGS, VIEWS, AnalyticsQuery, run_query
+from ringfence.analytics.views import VIEWS, AnalyticsQuery, run_query
 from ringfence.database.connection import Database
 from ringfence.errors import InvalidInputError
 from ringfence.mediation.ingest.store import Ingest
@@ -79,16 +79,6 @@ def test_top_numbers_and_calls_a_second_are_of_the_probe_that_was_asked_for(
     ]
     assert [row[1:] for row in ask(database, "top_destination", "probe-2").rows] == [(1, "+19005550100", 1)]
     assert ask(database, "average_cps", "probe-1").rows == [(NOON, 3, 3 / 3600)]
-
-
-@pytest.mark.parametrize("view", VIEWS)
-@pytest.mark.parametrize("grouping", GROUPINGS)
-def test_every_view_answers_in_every_grouping(
-    database: Database, add_sip_calls: AddSipCalls, view: str, grouping: str
-) -> None:
-    add_sip_calls({}, {"result": 2})
-    result = ask(database, view, grouping=grouping)
-    assert sum(row[result.columns.index("calls")] for row in result.rows) == 2
 
 
 def test_datasets_are_counted_apart(database: Database, add_sip_calls: AddSipCalls) -> None:

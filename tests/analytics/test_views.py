@@ -14,10 +14,10 @@ from hypothesis import strategies as st
 from tests.analytics.conftest import AddCalls
 from tests.ingest.samples import NOON, every_second
 
-from ringfence.analytics.views import AnalyticsQuery, AnalyticsResult, run_query
+from ringfence.analytics.views import AnalyticsQuery, AnalyticsResult, EventFilter, run_query
 from ringfence.database.connection import Database
 from ringfence.errors import InvalidInputError, NotFoundError, UnavailableError
-from ringfence.vocabulary import Dataset
+from ringfence.vocabulary import CallResult, Dataset
 
 
 def ask(database: Database, view: str, grouping: str = "hour", **fields: Any) -> AnalyticsResult:
@@ -159,7 +159,11 @@ def test_hours_of_a_zone_off_by_half_an_hour_begin_there(database: Database, add
     ("fields", "message"),
     [
         ({"view": "sums"}, "view: 'sums' is not one of"),
-        ({"grouping": "week"}, "grouping: 'week' is not one of minute, hour, day"),
+        ({"grouping": "year"}, "grouping: 'year' is not one of second, minute, 15_minutes, hour"),
+        ({"grouping": "second"}, "grouping: seconds are for at most 2:00:00"),
+        ({"view": "asr"}, "dataset: view asr is of dataset sip, not enum"),
+        ({"filter": EventFilter(result=CallResult.BUSY)}, "result: calls of dataset enum have none"),
+        ({"filter": EventFilter(country="usa")}, "country: 'usa'"),
         ({"limit": 0}, "limit: 0"),
         ({"limit": 1001}, "limit: 1001"),
         ({"zone": "Mars/Base"}, "zone: 'Mars/Base'"),
@@ -197,7 +201,7 @@ _ZONES = ["UTC", "America/Chicago", "Asia/Kathmandu", "Australia/Lord_Howe"]
 @given(
     batches=st.lists(st.tuples(st.sampled_from(["enum-1", "enum-2"]), st.lists(_CALL, max_size=30)), max_size=6),
     zone=st.sampled_from(_ZONES),
-    grouping=st.sampled_from(["minute", "hour", "day"]),
+    grouping=st.sampled_from(["minute", "hour", "day", "week"]),
     device=st.sampled_from([None, "enum-1"]),
     span=st.tuples(st.integers(-20, 0), st.integers(1, 10)),
 )

@@ -9,7 +9,9 @@ from hypothesis import given
 from hypothesis import strategies as st
 from phonenumbers import PhoneNumberType
 
-from ringfence.numbering.classification import Classifier, call_type, facts_of, region_of
+from ringfence.errors import InvalidInputError
+from ringfence.numbering.classification import Classifier, call_type, call_types, facts_of, region_of
+from ringfence.numbering.countries import country_id, country_of
 from ringfence.vocabulary import CallType, LineType, NumberClass
 
 EXAMPLES = [
@@ -75,15 +77,31 @@ ROWS = st.tuples(
 def test_a_column_is_classified_as_each_of_its_numbers_is(
     rows: list[tuple[int, NumberClass]], country: str, max_known: int
 ) -> None:
-    classifier = Classifier(country, max_known)
+    classifier = Classifier(max_known)
+    numbers = pa.array([number for number, _ in rows], pa.int64())
+    classes = pa.array([int(number_class) for _, number_class in rows], pa.int16())
     for _ in range(2):  # cold, then warm
-        types, countries = classifier.classify(
-            pa.array([number for number, _ in rows], pa.int64()),
-            pa.array([int(number_class) for _, number_class in rows], pa.int16()),
-        )
+        countries, lines = classifier.facts(numbers)
+        types = call_types(numbers, classes, countries, lines, country)
         by_class = {NumberClass.EMERGENCY, NumberClass.EXTENSION, NumberClass.SHORT_CODE}
         assert types.to_pylist() == [
             int(call_type(number, kind if kind in by_class else NumberClass.NUMBER, facts_of(number), country))
             for number, kind in rows
         ]
-        assert countries.to_pylist() == [facts_of(number).country for number, _ in rows]
+        assert [country_of(code or 0) for code in countries.to_pylist()] == [
+            facts_of(number).country for number, _ in rows
+        ]
+        assert lines.to_pylist() == [int(facts_of(number).line) for number, _ in rows]
+
+
+def test_every_country_is_stored_as_a_number_of_its_own() -> None:
+    codes = ["", "001", *sorted(phonenumbers.SUPPORTED_REGIONS)]
+    assert [country_of(country_id(code)) for code in codes] == codes
+    assert len({country_id(code) for code in codes}) == len(codes)
+    assert all(0 <= country_id(code) < 2**15 >> 4 for code in codes)
+
+
+@pytest.mark.parametrize("code", ["us", "U", "USA", "É1", "12"])
+def test_what_is_no_country_is_refused(code: str) -> None:
+    with pytest.raises(InvalidInputError, match="country"):
+        country_id(code)

@@ -128,6 +128,7 @@ def test_only_the_owner_writes_a_table() -> None:
         "policy_version_list": {"policy"},
         "device": {"mediation"},
         "device_stream": {"mediation"},
+        "device_minute": {"mediation"},
         "enum_event": {"mediation", "database"},
         "sip_event": {"mediation", "database"},
         "call_minute": {"mediation"},

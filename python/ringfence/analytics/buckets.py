@@ -1,4 +1,4 @@
-"""A period cut into minutes, hours or days of a time zone; and the time limit that every analytics query runs under.
+"""A period cut into buckets of a time zone; and the time limit that every analytics query runs under.
 
 PostgreSQL computes the boundaries, so that its zone data alone decides: a day of a zone with daylight saving has 23, 24
 or 25 hours, an hour that is lived twice gives two buckets.
@@ -8,49 +8,83 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from contextlib import contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
 
 import psycopg
 
 from ringfence.errors import InvalidInputError, UnavailableError
 
-GROUPINGS = ("minute", "hour", "day")
+# `hour_of_week` lays all weeks of the period over each other; `period` is one bucket for all of it.
+GROUPINGS = ("second", "minute", "15_minutes", "hour", "day", "week", "hour_of_week", "period")
 
 # A month of minutes; more rows than any chart can show.
 MAX_BUCKETS = 50_000
+# Seconds are counted from the calls themselves.
+MAX_SECONDS = timedelta(hours=2)
 QUERY_TIMEOUT_S = 30.0
 
-_SECONDS = {"minute": 60, "hour": 3600, "day": 86_400}
+_LENGTHS = {
+    "second": timedelta(seconds=1),
+    "minute": timedelta(minutes=1),
+    "15_minutes": timedelta(minutes=15),
+    "hour": timedelta(hours=1),
+    "day": timedelta(days=1),
+    "week": timedelta(days=7),
+    "hour_of_week": timedelta(hours=1),
+    "period": timedelta.max,
+}
 
 # Candidates are close enough together to hit every bucket of every zone (offsets are multiples of 15 minutes);
-# `date_trunc` keeps the two hours apart that a clock set back lives twice.
+# `date_trunc` keeps the two hours apart that a clock set back lives twice. An hour of the week is 0 for Monday from
+# midnight to one, 167 for Sunday from 23 hours on.
 _BOUNDS = """
-SELECT DISTINCT date_trunc(%(grouping)s, candidate, %(zone)s) AS bound
-FROM generate_series(%(start)s::timestamptz, %(end)s::timestamptz + %(step)s::interval, %(step)s::interval) AS candidate
-ORDER BY bound
+SELECT bound, (extract(isodow FROM bound AT TIME ZONE %(zone)s)::integer - 1) * 24
+              + extract(hour FROM bound AT TIME ZONE %(zone)s)::integer
+FROM (
+    SELECT DISTINCT date_trunc(%(unit)s, candidate, %(zone)s) AS bound
+    FROM generate_series(%(start)s::timestamptz, %(end)s::timestamptz + %(step)s::interval, %(step)s::interval)
+         AS candidate
+) AS cut ORDER BY bound
 """
-_STEPS = {"minute": timedelta(minutes=1), "hour": timedelta(minutes=15), "day": timedelta(hours=12)}
+_UNITS = {"hour_of_week": "hour"}
+_STEPS = {"hour": timedelta(minutes=15), "day": timedelta(hours=12), "week": timedelta(hours=12)}
+_IS_ZONE = "SELECT now() AT TIME ZONE %s"
+_QUARTER = timedelta(minutes=15)
+_EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
 
 
 @dataclass(frozen=True)
 class Buckets:
-    """Whole minutes from `start` to `end`, cut at `bounds`; the first bucket may begin before `start`."""
+    """The time from `start` to `end`, cut at `bounds`; the first bucket may begin before `start`.
+
+    `slots` says to which row each piece belongs, from 0; `keys` what stands before that row: the bucket's start, or the
+    hour of the week.
+    """
 
     start: datetime
     end: datetime
     bounds: list[datetime]
+    slots: list[int] = field(default_factory=list)
+    keys: list[datetime | int] = field(default_factory=list)
 
-    def seconds(self, index: int, now: datetime) -> float:
-        """How much of a bucket the period covers; the part after `now` has not happened yet."""
+    def piece_seconds(self, index: int, now: datetime) -> float:
+        """How much of a piece the period covers; the part after `now` has not happened yet."""
         begin = max(self.bounds[index], self.start)
         following = self.bounds[index + 1] if index + 1 < len(self.bounds) else self.end
         finish = min(following, self.end, now) if begin < now else min(following, self.end)
         return max((finish - begin).total_seconds(), 1.0)
 
+    def seconds(self, now: datetime) -> list[float]:
+        """How much time each row stands for."""
+        total = [0.0] * len(self.keys)
+        for index, slot in enumerate(self.slots):
+            total[slot] += self.piece_seconds(index, now)
+        return total
+
 
 def cut_period(connection: psycopg.Connection, grouping: str, zone: str, start: datetime, end: datetime) -> Buckets:
-    """Cut [start, end), widened to whole minutes (counts are kept by minute), into buckets.
+    """Cut [start, end), widened to whole minutes (counts are kept by minute; to seconds by second), into buckets.
 
     InvalidInputError names the field: unknown grouping or zone, empty period, more than MAX_BUCKETS buckets.
     """
@@ -59,17 +93,19 @@ def cut_period(connection: psycopg.Connection, grouping: str, zone: str, start: 
     start, end = _utc(start, "start"), _utc(end, "end")
     if start >= end:
         raise InvalidInputError(f"start: {start.isoformat()} must be before end {end.isoformat()}")
-    if (end - start).total_seconds() / _SECONDS[grouping] > MAX_BUCKETS:
+    if grouping == "second" and end - start > MAX_SECONDS:
+        raise InvalidInputError(f"grouping: seconds are for at most {MAX_SECONDS}, choose a coarser one")
+    if (end - start) / _LENGTHS[grouping] > MAX_BUCKETS:
         raise InvalidInputError(f"grouping: {grouping} gives more than {MAX_BUCKETS} rows, choose a coarser one")
-    start = start.replace(second=0, microsecond=0)
-    if end.second or end.microsecond:
-        end = end.replace(second=0, microsecond=0) + timedelta(minutes=1)
-    values = {"grouping": grouping, "zone": zone, "start": start, "end": end, "step": _STEPS[grouping]}
-    try:
-        bounds = [_utc(row[0], "bound") for row in connection.execute(_BOUNDS, values)]
-    except psycopg.errors.InvalidParameterValue:
-        raise InvalidInputError(f"zone: {zone!r} is not a time zone, must be one such as America/Chicago") from None
-    return Buckets(start, end, [bound for bound in bounds if bound < end])
+    _check_zone(connection, zone)
+    start, end = _widen(start, end, timedelta(seconds=1) if grouping == "second" else timedelta(minutes=1))
+    pieces = _pieces(connection, grouping, zone, start, end)
+    bounds = [bound for bound, _ in pieces]
+    if grouping != "hour_of_week":
+        return Buckets(start, end, bounds, list(range(len(bounds))), list(bounds))
+    hours = sorted({hour for _, hour in pieces})
+    place = {hour: index for index, hour in enumerate(hours)}
+    return Buckets(start, end, bounds, [place[hour] for _, hour in pieces], list(hours))
 
 
 @contextmanager
@@ -84,7 +120,34 @@ def time_limit(connection: psycopg.Connection, seconds: float = QUERY_TIMEOUT_S)
         ) from None
 
 
-def _utc(value: datetime, field: str) -> datetime:
+def _pieces(
+    connection: psycopg.Connection, grouping: str, zone: str, start: datetime, end: datetime
+) -> list[tuple[datetime, int]]:
+    """(begin, hour of the week) of each piece, ascending. What no zone shifts is counted here."""
+    if grouping == "period":
+        return [(start, 0)]
+    length = _LENGTHS[grouping]
+    if length <= _QUARTER:
+        first = start - (start - _EPOCH) % length
+        return [(first + length * index, 0) for index in range(-((first - end) // length))]
+    unit = _UNITS.get(grouping, grouping)
+    values = {"unit": unit, "zone": zone, "start": start, "end": end, "step": _STEPS[unit]}
+    cut = [(_utc(bound, "bound"), hour) for bound, hour in connection.execute(_BOUNDS, values)]
+    return [(bound, hour) for bound, hour in cut if bound < end]
+
+
+def _check_zone(connection: psycopg.Connection, zone: str) -> None:
+    try:
+        connection.execute(_IS_ZONE, [zone])
+    except psycopg.errors.InvalidParameterValue:
+        raise InvalidInputError(f"zone: {zone!r} is not a time zone, must be one such as America/Chicago") from None
+
+
+def _widen(start: datetime, end: datetime, unit: timedelta) -> tuple[datetime, datetime]:
+    return start - (start - _EPOCH) % unit, end + (_EPOCH - end) % unit
+
+
+def _utc(value: datetime, field_name: str) -> datetime:
     if value.tzinfo is None:
-        raise InvalidInputError(f"{field}: {value.isoformat()} has no time zone, must have one")
+        raise InvalidInputError(f"{field_name}: {value.isoformat()} has no time zone, must have one")
     return value.astimezone(UTC)

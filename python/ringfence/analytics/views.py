@@ -1,49 +1,49 @@
-"""Views: calls counted over time, by dataset, grouping and device.
+"""The views of analytics: the one definition that API, CLI, console, exports and reports share.
 
-`average_cps` and `calls` read the counts per minute that ingest keeps in the same transaction as the rows; the top-N
-views read the rows themselves and are exact. Both see the same committed state, so a view always equals a plain
-`count(*)` over the same whole minutes.
+question ─► views (looks names up, cuts the period) ─► series, values, tops, peaks, health ─► counting: SQL
+
+What adds up is read from counts that ingest keeps in the same transaction as the calls, where the filters allow;
+everything else from the calls themselves. Both are the same committed state, so a view always equals a plain
+`count(*)` over the calls of its period.
 """
 
 from __future__ import annotations
 
-from collections.abc import Callable
 from dataclasses import dataclass, replace
-from datetime import UTC, datetime
+from datetime import UTC, date, datetime
 from typing import Any
 
 import psycopg
-from psycopg import sql
 
-from ringfence.analytics.buckets import GROUPINGS, QUERY_TIMEOUT_S, Buckets, cut_period, time_limit
-from ringfence.analytics.words import number_text, one_of
+from ringfence.analytics import health, peaks, series, tops, values
+from ringfence.analytics.buckets import GROUPINGS, QUERY_TIMEOUT_S, cut_period, time_limit
+from ringfence.analytics.counting import OF_MINUTES
+from ringfence.analytics.filters import FILTERS, EventFilter, filters_of
+from ringfence.analytics.question import MAX_LIMIT, OUTCOMES, AnalyticsQuery, Asked, Row, View
+from ringfence.analytics.words import one_of
 from ringfence.errors import InvalidInputError, NotFoundError
-from ringfence.vocabulary import Action, CallResult, Dataset
+from ringfence.vocabulary import Dataset
 
-__all__ = ["GROUPINGS", "MAX_LIMIT", "VIEWS", "AnalyticsQuery", "AnalyticsResult", "View", "run_query"]
-
-MAX_LIMIT = 1000
-
-Row = tuple[Any, ...]
-
-
-@dataclass(frozen=True)
-class AnalyticsQuery:
-    """One question. [start, end) is widened to whole minutes; `device` None: all; `zone` cuts hours and days."""
-
-    dataset: Dataset
-    view: str
-    grouping: str
-    device: str | None
-    start: datetime
-    end: datetime
-    limit: int = 10
-    zone: str = "UTC"
+__all__ = [
+    "FILTERS",
+    "GROUPINGS",
+    "MAX_LIMIT",
+    "OUTCOMES",
+    "VIEWS",
+    "AnalyticsQuery",
+    "AnalyticsResult",
+    "EventFilter",
+    "View",
+    "filters_of",
+    "run_query",
+    "views_of",
+]
 
 
 @dataclass(frozen=True)
 class AnalyticsResult:
-    """The answer; `query` carries the period as it was widened, the first column is the bucket's start (UTC)."""
+    """The answer; `query` carries the period as it was widened. The first column is the bucket's start (UTC), or with
+    grouping `hour_of_week` the hour, 0 for Monday from midnight to one. None is "no figure", as a share of nothing."""
 
     query: AnalyticsQuery
     columns: tuple[str, ...]
@@ -58,77 +58,18 @@ class AnalyticsResult:
             "unit": VIEWS[query.view].unit,
             "grouping": query.grouping,
             "device": query.device,
+            "filter": query.filter.as_json(),
             "zone": query.zone,
             "start": query.start.isoformat(),
             "end": query.end.isoformat(),
             "columns": list(self.columns),
-            "rows": [[row[0].isoformat(), *row[1:]] for row in self.rows],
+            "rows": [[row[0].isoformat() if isinstance(row[0], date) else row[0], *row[1:]] for row in self.rows],
         }
 
 
-@dataclass(frozen=True)
-class View:
-    """What a view is called, what its figures are counted in, and its columns.
-
-    `columns` are those of dataset ENUM; another dataset's come from `columns_of`.
-    """
-
-    id: str
-    title: str
-    unit: str
-    columns: tuple[str, ...]
-    fetch: Callable[[psycopg.Connection, AnalyticsQuery, Buckets, datetime], list[Row]]
-    has_outcomes: bool = False
-
-    def columns_of(self, dataset: Dataset) -> tuple[str, ...]:
-        """The columns for a dataset: ENUM queries come out as actions, SIP calls as results."""
-        if not self.has_outcomes:
-            return self.columns
-        return ("time", "calls", *(outcome.word for outcome in OUTCOMES[dataset]))
-
-
-_DATASETS = {Dataset.ENUM: "enum_event", Dataset.SIP: "sip_event"}
-# How calls come out, in the order that people look for.
-OUTCOMES: dict[Dataset, tuple[Action, ...] | tuple[CallResult, ...]] = {
-    Dataset.ENUM: (Action.ALLOW, Action.TERMINATE, Action.REDIRECT, Action.NONE),
-    Dataset.SIP: (
-        CallResult.ANSWERED,
-        CallResult.BUSY,
-        CallResult.NO_ANSWER,
-        CallResult.CANCELLED,
-        CallResult.NOT_FOUND,
-        CallResult.REJECTED,
-        CallResult.REDIRECTED,
-        CallResult.UNAUTHORIZED,
-        CallResult.FAILED,
-        CallResult.UNFINISHED,
-    ),
-}
-
 _DEVICE = "SELECT device_id FROM device WHERE name = %s"
-
-_COUNTS = """
-SELECT width_bucket(minute, %(bounds)s::timestamptz[]) AS bucket, action, sum(calls)::bigint
-FROM call_minute
-WHERE dataset = %(dataset)s AND minute >= %(start)s AND minute < %(end)s
-  AND (%(device_id)s::smallint IS NULL OR device_id = %(device_id)s)
-GROUP BY bucket, action
-"""
-
-# Not a number: the raw text stands for it, or the word of its class where there is none.
-_TOP = """
-WITH counted AS (
-    SELECT width_bucket(time, %(bounds)s::timestamptz[]) AS bucket, {number} AS number,
-           CASE WHEN {number} = 0 THEN {raw} END AS raw,
-           CASE WHEN {number} = 0 AND {raw} IS NULL THEN {class} END AS class, count(*) AS calls
-    FROM {table}
-    WHERE time >= %(start)s AND time < %(end)s AND (%(device_id)s::smallint IS NULL OR device_id = %(device_id)s)
-    GROUP BY 1, 2, 3, 4
-), ranked AS (
-    SELECT *, row_number() OVER (PARTITION BY bucket ORDER BY calls DESC, number, raw, class) AS rank FROM counted
-)
-SELECT bucket, rank, number, raw, class, calls FROM ranked WHERE rank <= %(limit)s ORDER BY bucket, rank
-"""
+_SITE = "SELECT site_id FROM site WHERE name = %s"
+_AT_SITE = "SELECT device_id FROM device WHERE site_id = %s ORDER BY device_id"
 
 
 def run_query(
@@ -138,89 +79,201 @@ def run_query(
     now: datetime | None = None,
     timeout_s: float = QUERY_TIMEOUT_S,
 ) -> AnalyticsResult:
-    """Answer a query. InvalidInputError, NotFoundError (device), UnavailableError (timed out)."""
+    """Answer a query. InvalidInputError, NotFoundError (device, site), UnavailableError (timed out)."""
     view = VIEWS[one_of("view", query.view, tuple(VIEWS))]
+    if query.dataset not in view.datasets:
+        others = ", ".join(dataset.word for dataset in view.datasets)
+        raise InvalidInputError(f"dataset: view {view.id} is of dataset {others}, not {query.dataset.word}")
     if not 1 <= query.limit <= MAX_LIMIT:
         raise InvalidInputError(f"limit: {query.limit} must be from 1 to {MAX_LIMIT}")
     with time_limit(connection, timeout_s):
         buckets = cut_period(connection, query.grouping, query.zone, query.start, query.end)
-        rows = view.fetch(connection, query, buckets, now or datetime.now(UTC))
+        asked = Asked(connection, query, buckets, _devices(connection, query), now or datetime.now(UTC))
+        rows = view.fetch(asked)
     columns = view.columns_of(query.dataset)
+    if query.grouping == "hour_of_week":
+        columns = ("hour_of_week", *columns[1:])
     return AnalyticsResult(replace(query, start=buckets.start, end=buckets.end), columns, rows)
 
 
-def _fetch_calls(connection: psycopg.Connection, query: AnalyticsQuery, buckets: Buckets, _now: datetime) -> list[Row]:
-    """(bucket start, calls, and of these how many came out in each way)."""
-    counts = _count(connection, query, buckets)
-    outcomes = OUTCOMES[query.dataset]
-    return [
-        (bound, sum(by_outcome.values()), *(by_outcome.get(int(outcome), 0) for outcome in outcomes))
-        for bound, by_outcome in zip(buckets.bounds, counts, strict=True)
-    ]
+def views_of(dataset: Dataset) -> tuple[View, ...]:
+    """The views that a dataset has, in the order that people look for."""
+    return tuple(view for view in VIEWS.values() if dataset in view.datasets)
 
 
-def _fetch_average_cps(
-    connection: psycopg.Connection, query: AnalyticsQuery, buckets: Buckets, now: datetime
-) -> list[Row]:
-    """(bucket start, calls, calls per second of the part of the bucket that has passed)."""
-    counts = _count(connection, query, buckets)
-    return [
-        (bound, calls := sum(counts[index].values()), calls / buckets.seconds(index, now))
-        for index, bound in enumerate(buckets.bounds)
-    ]
-
-
-def _count(connection: psycopg.Connection, query: AnalyticsQuery, buckets: Buckets) -> list[dict[int, int]]:
-    """Calls by outcome of each bucket, in order; buckets without a call are there, empty."""
-    counts: list[dict[int, int]] = [{} for _ in buckets.bounds]
-    values = {**_values(connection, query, buckets), "dataset": int(query.dataset)}
-    for bucket, outcome, calls in connection.execute(_COUNTS, values):
-        counts[bucket - 1][outcome] = calls
-    return counts
-
-
-def _fetch_top(side: str) -> Callable[[psycopg.Connection, AnalyticsQuery, Buckets, datetime], list[Row]]:
-    def fetch(connection: psycopg.Connection, query: AnalyticsQuery, buckets: Buckets, _now: datetime) -> list[Row]:
-        """(bucket start, rank, number, calls); a bucket without a call has no row."""
-        statement = sql.SQL(_TOP).format(
-            table=sql.Identifier(_DATASETS[query.dataset]),
-            number=sql.Identifier(side),
-            raw=sql.Identifier(f"{side}_raw"),
-            **{"class": sql.Identifier(f"{side}_class")},
-        )
-        values = {**_values(connection, query, buckets), "limit": query.limit}
-        return [
-            (buckets.bounds[bucket - 1], rank, number_text(number, raw, number_class or 0), calls)
-            for bucket, rank, number, raw, number_class, calls in connection.execute(statement, values)
-        ]
-
-    return fetch
-
-
-def _values(connection: psycopg.Connection, query: AnalyticsQuery, buckets: Buckets) -> dict[str, Any]:
-    device_id: int | None = None
+def _devices(connection: psycopg.Connection, query: AnalyticsQuery) -> list[int] | None:
+    """The devices that are asked for; None: all."""
+    device: int | None = None
     if query.device is not None:
         row = connection.execute(_DEVICE, [query.device]).fetchone()
         if row is None:
             raise NotFoundError(f"device: there is none named {query.device!r}")
-        device_id = row[0]
-    return {"bounds": buckets.bounds, "start": buckets.start, "end": buckets.end, "device_id": device_id}
+        device = row[0]
+    if query.filter.site is None:
+        return None if device is None else [device]
+    row = connection.execute(_SITE, [query.filter.site]).fetchone()
+    if row is None:
+        raise NotFoundError(f"site: there is none named {query.filter.site!r}")
+    at_site = [found for (found,) in connection.execute(_AT_SITE, [row[0]])]
+    return at_site if device is None else [found for found in at_site if found == device]
 
+
+_ENUM = (Dataset.ENUM,)
+_SIP = (Dataset.SIP,)
 
 VIEWS = {
     view.id: view
     for view in (
-        View("average_cps", "Average CPS", "calls per second", ("time", "calls", "cps"), _fetch_average_cps),
         View(
-            "calls", "Calls", "calls", ("time", "calls", "allow", "terminate", "redirect", "none"), _fetch_calls, True
+            "average_cps",
+            "Average CPS",
+            "calls per second",
+            ("time", "calls", "cps"),
+            series.fetch_average_cps,
+            rollup_filters=OF_MINUTES,
         ),
-        View("top_source", "Top 10 Source", "calls", ("time", "rank", "source", "calls"), _fetch_top("source")),
+        View("peak_cps", "Peak CPS", "calls per second", ("time", "calls", "peak"), peaks.fetch_peak_cps),
+        View(
+            "calls",
+            "Calls",
+            "calls",
+            ("time", "calls", "allow", "terminate", "redirect", "none"),
+            series.fetch_calls,
+            "stack",
+            rollup_filters=OF_MINUTES,
+            has_outcomes=True,
+        ),
+        View(
+            "concurrent",
+            "Concurrent calls",
+            "calls in progress",
+            ("time", "average", "peak"),
+            peaks.fetch_concurrent,
+            datasets=_SIP,
+        ),
+        View(
+            "top_source",
+            "Top 10 Source",
+            "calls",
+            ("time", "rank", "source", "calls"),
+            tops.by_calls("source"),
+            "ranks",
+        ),
         View(
             "top_destination",
             "Top 10 Destination",
             "calls",
             ("time", "rank", "destination", "calls"),
-            _fetch_top("destination"),
+            tops.by_calls("destination"),
+            "ranks",
+        ),
+        View(
+            "top_pair",
+            "Top 10 Pairs",
+            "calls",
+            ("time", "rank", "source", "destination", "calls"),
+            tops.by_calls("source", "destination"),
+            "ranks",
+        ),
+        View("countries", "Countries", "calls", ("time", "country", "calls"), values.by_value("country"), "parts"),
+        View("call_types", "Call types", "calls", ("time", "call_type", "calls"), values.by_word("call_type"), "parts"),
+        View("directions", "Directions", "calls", ("time", "direction", "calls"), values.by_word("direction"), "parts"),
+        View(
+            "actions",
+            "Actions",
+            "calls",
+            ("time", "action", "calls"),
+            values.by_word("action"),
+            "parts",
+            _ENUM,
+            OF_MINUTES,
+        ),
+        View(
+            "results",
+            "Results",
+            "calls",
+            ("time", "result", "calls"),
+            values.by_word("result"),
+            "parts",
+            _SIP,
+            OF_MINUTES,
+        ),
+        View("rules", "Rules hit", "calls", ("time", "rule", "hits", "monitored"), values.fetch_rules, "parts", _ENUM),
+        View(
+            "asr",
+            "ASR",
+            "percent of calls answered",
+            ("time", "calls", "answered", "asr", "ser"),
+            series.by_figures(("calls", "answered", "try_again"), series.asr),
+            datasets=_SIP,
+        ),
+        View(
+            "ner",
+            "NER",
+            "percent of calls that reached the called end",
+            ("time", "calls", "effective", "ner", "seer", "isa"),
+            series.by_figures(("calls", "effective", "reached", "try_again", "ineffective"), series.ner),
+            datasets=_SIP,
+        ),
+        View(
+            "acd",
+            "ACD",
+            "seconds",
+            ("time", "answered", "seconds", "acd"),
+            series.by_figures(("answered", "duration_ms"), series.acd),
+            datasets=_SIP,
+        ),
+        View(
+            "pdd",
+            "PDD",
+            "milliseconds",
+            ("time", "calls", "average_ms", "max_ms"),
+            series.by_figures(("pdd_calls", "pdd_ms", "pdd_ms_max"), series.pdd),
+            datasets=_SIP,
+        ),
+        View("response_codes", "Response codes", "calls", ("time", "code", "calls"), values.by_value("code"), "parts"),
+        View(
+            "release_side",
+            "Release side",
+            "calls",
+            ("time", "released_by", "calls"),
+            values.by_value("released_by"),
+            "parts",
+            _SIP,
+        ),
+        View(
+            "quality",
+            "MOS and loss",
+            "MOS",
+            ("time", "calls", "streams", "mos", "poor", "packets", "lost", "loss"),
+            series.by_figures(("calls", "streams", "mos_100", "poor", "packets", "lost"), series.quality),
+            datasets=_SIP,
+        ),
+        View("codecs", "Codecs", "calls", ("time", "codec", "calls"), values.by_value("codec"), "parts", _SIP),
+        View(
+            "attestation",
+            "Attestation",
+            "calls",
+            ("time", "attestation", "calls"),
+            values.by_value("attestation"),
+            "parts",
+            _SIP,
+        ),
+        View(
+            "latency",
+            "Decision latency",
+            "microseconds",
+            ("time", "calls", "average_us", "p50_us", "p95_us", "p99_us", "max_us"),
+            series.fetch_latency,
+            datasets=_ENUM,
+        ),
+        View(
+            "device_health",
+            "Device health",
+            "percent of minutes heard from",
+            ("time", "device", "calls", "heard", "clock_offset_ms", "unsent", "lost"),
+            health.fetch_health,
+            "table",
         ),
     )
 }

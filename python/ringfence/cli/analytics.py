@@ -39,7 +39,7 @@ def analytics(
     config: ConfigOption = None,
     data: DataOption = None,
 ) -> None:
-    """Count calls by minute, hour or day."""
+    """Count calls over time: a view of a dataset, by second to week."""
     now = datetime.now(UTC)
     with connect(settings_from(config, data)) as client:
         answer = client.get(
@@ -70,7 +70,7 @@ def _shown_rows(answer: dict[str, Any]) -> list[list[Any]]:
     form = "%Y-%m-%d" if answer["grouping"] == "day" else "%Y-%m-%d %H:%M%z"
     return [
         [
-            datetime.fromisoformat(row[0]).astimezone(zone).strftime(form),
+            datetime.fromisoformat(row[0]).astimezone(zone).strftime(form) if isinstance(row[0], str) else row[0],
             *(round(value, 3) if isinstance(value, float) else value for value in row[1:]),
         ]
         for row in answer["rows"]
@@ -79,20 +79,29 @@ def _shown_rows(answer: dict[str, Any]) -> list[list[Any]]:
 
 def _print_bars(answer: dict[str, Any]) -> None:
     columns = answer["columns"]
-    measure = columns.index("cps" if "cps" in columns else "calls")
+    measure = columns.index("cps") if "cps" in columns else _measure(columns, answer["rows"])
     rows = _shown_rows(answer)
-    highest = max((row[measure] for row in rows), default=0) or 1
+    highest = max((row[measure] or 0 for row in rows), default=0) or 1
     table = Table(box=box.SIMPLE_HEAD, pad_edge=False, header_style="bold")
     for index, column in enumerate(columns):
         is_number = bool(rows) and isinstance(rows[0][index], int | float)
         table.add_column(column, justify="right" if is_number else "left")
     table.add_column("", style="cyan", no_wrap=True)
     for row in rows:
-        bar = "█" * max(round(row[measure] / highest * _BAR_WIDTH), 1 if row[measure] else 0)
+        figure = row[measure] or 0
+        bar = "█" * max(round(figure / highest * _BAR_WIDTH), 1 if figure else 0)
         table.add_row(*(_plain(value) for value in row), bar)
     Console().print(table)
     if not rows:
         Console().print("No calls in this period.", style="dim")
+
+
+def _measure(columns: list[str], rows: list[list[Any]]) -> int:
+    """Which column the bars show: calls, else the last that holds numbers."""
+    if "calls" in columns:
+        return columns.index("calls")
+    numeric = [index for index in range(1, len(columns)) if any(isinstance(row[index], int | float) for row in rows)]
+    return numeric[-1] if numeric else len(columns) - 1
 
 
 def _plain(value: object) -> str:

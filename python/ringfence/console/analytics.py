@@ -11,7 +11,7 @@ from typing import Any
 
 from nicegui import ui
 
-from ringfence.analytics.views import GROUPINGS, OUTCOMES, VIEWS, AnalyticsQuery, AnalyticsResult, run_query
+from ringfence.analytics.views import OUTCOMES, VIEWS, AnalyticsQuery, AnalyticsResult, run_query
 from ringfence.console import chart
 from ringfence.console.address import TimeRange, iso, link
 from ringfence.console.drawing import Drawing
@@ -25,6 +25,8 @@ from ringfence.mediation.devices import list_devices
 from ringfence.vocabulary import Dataset
 
 REFRESH_S = 3.0
+# The views that this page knows to draw.
+DRAWN = ("average_cps", "calls", "top_source", "top_destination")
 GROUPING_LENGTHS = {"minute": timedelta(minutes=1), "hour": timedelta(hours=1), "day": timedelta(days=1)}
 GROUPING_WORDS = {"minute": "Minute", "hour": "Hour", "day": "Day"}
 
@@ -45,8 +47,8 @@ class Question:
         datasets = {dataset.word: dataset for dataset in Dataset}
         return cls(
             datasets[_one_of("dataset", query.get("dataset", "enum"), tuple(datasets))],
-            _one_of("view", query.get("view", "average_cps"), tuple(VIEWS)),
-            _one_of("grouping", query.get("grouping", "hour"), GROUPINGS),
+            _one_of("view", query.get("view", "average_cps"), tuple(DRAWN)),
+            _one_of("grouping", query.get("grouping", "hour"), tuple(GROUPING_LENGTHS)),
             query.get("device") or None,
             TimeRange.from_query(query, "24h"),
         )
@@ -93,7 +95,7 @@ class _Page:
         asked = self.question
         Choice("Dataset", {d.word: d.name for d in Dataset}, asked.dataset.word,
                lambda value: self._ask(dataset=Dataset.from_word(value)), name="dataset")  # fmt: skip
-        Choice("View", {v.id: v.title for v in VIEWS.values()}, asked.view,
+        Choice("View", {view: VIEWS[view].title for view in DRAWN}, asked.view,
                lambda value: self._ask(view=value), name="view")  # fmt: skip
         self.grouping = Choice("Grouping", GROUPING_WORDS, asked.grouping,
                                lambda value: self._ask(grouping=value), name="grouping")  # fmt: skip

@@ -246,9 +246,23 @@ def record_hello(
 def record_heartbeat(
     connection: Connection, device: Device, heartbeat: Heartbeat, address: str | None, now: datetime
 ) -> None:
-    """Keep what a device says of itself."""
+    """Keep what a device says of itself: the newest of all, and of each minute what analytics shows as its health."""
+    journal = heartbeat.report.get("journal", {})
     connection.execute(
         """
+        WITH before AS (
+            SELECT coalesce((report -> 'journal' ->> 'lost')::bigint, 0) AS lost FROM device
+            WHERE device_id = %(device_id)s
+        ), minute AS (
+            INSERT INTO device_minute (device_id, minute, clock_offset_us, unsent, lost)
+            SELECT %(device_id)s, date_trunc('minute', %(now)s::timestamptz), %(offset)s, %(unsent)s,
+                   -- A journal that was opened anew counts from 0.
+                   CASE WHEN %(lost)s >= before.lost THEN %(lost)s - before.lost ELSE %(lost)s END FROM before
+            ON CONFLICT (device_id, minute) DO UPDATE SET
+                clock_offset_us = CASE WHEN abs(excluded.clock_offset_us) > abs(device_minute.clock_offset_us)
+                                       THEN excluded.clock_offset_us ELSE device_minute.clock_offset_us END,
+                unsent = greatest(device_minute.unsent, excluded.unsent), lost = device_minute.lost + excluded.lost
+        )
         UPDATE device SET policy_version = %(version)s, policy_hash = %(hash)s, report = %(report)s,
                address = %(address)s, last_seen_at = %(now)s, clock_offset_us = %(offset)s,
                policy_since = CASE WHEN (policy_version, policy_hash) IS DISTINCT FROM (%(version)s, %(hash)s)
@@ -262,6 +276,8 @@ def record_heartbeat(
             "address": address,
             "now": now,
             "offset": _offset_us(heartbeat.now_us, now),
+            "unsent": max(0, journal.get("durable", 0) - journal.get("acknowledged", 0)),
+            "lost": journal.get("lost", 0),
             "device_id": device.device_id,
         },
     )

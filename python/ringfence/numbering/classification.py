@@ -6,6 +6,7 @@ Pure. A column of numbers is classified at a time: each distinct number once, an
 from __future__ import annotations
 
 from dataclasses import dataclass
+from functools import cache
 from typing import Any, TypeAlias
 
 import phonenumbers
@@ -13,13 +14,19 @@ import pyarrow as pa
 import pyarrow.compute as pc
 from phonenumbers import PhoneNumberType, geocoder
 
+from ringfence.numbering.countries import country_id
 from ringfence.vocabulary import CallType, LineType, NumberClass
 
-# About 250 octets each. The busiest networks see a few million different numbers a day.
-MAX_KNOWN = 1_000_000
+# About 150 octets each. The busiest networks see a few million different numbers a day.
+MAX_KNOWN = 2_000_000
 
 Column: TypeAlias = "pa.Array[Any]"
 compute: Any = pc
+
+_NOTHING = pa.scalar(0, pa.int16())
+_NO_NUMBER = pa.scalar(0, pa.int64())
+_LINE_BITS = pa.scalar(4, pa.int32())
+_LINE_MASK = pa.scalar(15, pa.int32())
 
 _LINES = {
     PhoneNumberType.FIXED_LINE: LineType.FIXED,
@@ -98,34 +105,58 @@ def call_type(number: int, number_class: NumberClass, facts: NumberFacts, countr
 
 
 class Classifier:
-    """Classifies the destinations of a site's calls, a column at a time. For one thread."""
+    """Tells country and line of columns of numbers; what was seen stays known, whoever asks. For any number of threads.
 
-    def __init__(self, country: str, max_known: int = MAX_KNOWN) -> None:
-        self._country = country
+    A number's facts are kept as one integer, country × 16 + line (`numbering.countries`, LineType).
+    """
+
+    def __init__(self, max_known: int = MAX_KNOWN) -> None:
         self._max_known = max_known
-        self._known: dict[int, tuple[int, str]] = {}
+        self._known: dict[int, int] = {}
 
-    def classify(self, numbers: Column, classes: Column) -> tuple[Column, Column]:
-        """(call type int16, ISO country as dictionary of utf8) of int64 numbers and int16 number classes."""
+    def facts(self, numbers: Column) -> tuple[Column, Column]:
+        """(country int16, line int16) of int64 numbers; 0 is no number."""
         distinct = compute.dictionary_encode(numbers)
-        types, countries = self._of_distinct(distinct.dictionary.to_pylist())
-        by_number = compute.take(pa.array(types, pa.int16()), distinct.indices)
-        for number_class, kind in _BY_CLASS.items():
-            is_class = compute.equal(classes, pa.scalar(int(number_class), pa.int16()))
-            by_number = compute.if_else(is_class, pa.scalar(int(kind), pa.int16()), by_number)
-        return by_number, compute.take(pa.array(countries, pa.utf8()).dictionary_encode(), distinct.indices)
+        facts = pa.array(self._of_distinct(distinct.dictionary.to_pylist()), pa.int32())
+        packed = compute.take(facts, distinct.indices)
+        country = compute.shift_right(packed, _LINE_BITS)
+        return country.cast(pa.int16()), compute.bit_wise_and(packed, _LINE_MASK).cast(pa.int16())
 
-    def _of_distinct(self, numbers: list[int]) -> tuple[list[int], list[str]]:
+    def _of_distinct(self, numbers: list[int]) -> list[int]:
         known = self._known
-        missing = [number for number in numbers if number not in known]
-        if len(known) + len(missing) > self._max_known:
-            known.clear()
-            missing = numbers
-        for number in missing:
-            facts = facts_of(number)
-            known[number] = (int(call_type(number, NumberClass.NUMBER, facts, self._country)), facts.country)
-        pairs = [known[number] for number in numbers]
-        return [pair[0] for pair in pairs], [pair[1] for pair in pairs]
+        try:
+            return [known[number] for number in numbers]
+        except KeyError:
+            pass
+        if len(known) + len(numbers) > self._max_known:
+            known = self._known = {}
+        # Another thread may have begun afresh meanwhile; this one keeps to the dictionary that it fills.
+        for number in numbers:
+            if number not in known:
+                facts = facts_of(number)
+                known[number] = country_id(facts.country) << 4 | int(facts.line)
+        return [known[number] for number in numbers]
+
+
+def call_types(numbers: Column, classes: Column, countries: Column, lines: Column, country: str) -> Column:
+    """`call_type` of a column: int64 numbers, int16 classes, and their facts; int16."""
+    at_home = pa.scalar(country_id(country), pa.int16())
+    is_foreign = compute.and_(compute.not_equal(countries, _NOTHING), compute.not_equal(countries, at_home))
+    is_mobile = compute.equal(lines, _short(LineType.MOBILE))
+    domestic = compute.if_else(is_mobile, _short(CallType.MOBILE), _short(CallType.NATIONAL))
+    found = compute.if_else(is_foreign, _short(CallType.INTERNATIONAL), domestic)
+    found = compute.if_else(compute.equal(countries, _NOTHING), _short(CallType.UNKNOWN), found)
+    for line, kind in _BY_LINE.items():
+        found = compute.if_else(compute.equal(lines, _short(line)), _short(kind), found)
+    found = compute.if_else(compute.equal(numbers, _NO_NUMBER), _short(CallType.UNKNOWN), found)
+    for number_class, kind in _BY_CLASS.items():
+        found = compute.if_else(compute.equal(classes, _short(number_class)), _short(kind), found)
+    return found  # type: ignore[no-any-return]
+
+
+@cache
+def _short(value: int) -> Any:
+    return pa.scalar(int(value), pa.int16())
 
 
 def _parsed(number: int) -> phonenumbers.PhoneNumber | None:

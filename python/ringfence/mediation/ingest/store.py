@@ -38,16 +38,17 @@ from ringfence.database.partitions import bounds, ensure_between
 from ringfence.errors import ConflictError, InvalidInputError, UnavailableError
 from ringfence.mediation.ingest.batch import Batch, decode_batch
 from ringfence.mediation.ingest.calls import with_numbers
+from ringfence.mediation.ingest.classes import with_classes
 from ringfence.mediation.ingest.hits import add_hits, count_hits
 from ringfence.mediation.ingest.rows import arrow_stream, count_minutes, days_of, of_stream, stored_rows
 from ringfence.mediation.ingest.schema import EventSchema, event_schema
 from ringfence.mediation.sites import site_of_device
+from ringfence.numbering.classification import Classifier
 from ringfence.numbering.dial_plan import Site
 from ringfence.numbering.normalise import normaliser_of
 from ringfence.vocabulary import Dataset
 
 if TYPE_CHECKING:
-    from ringfence._native import Normaliser
     from ringfence.database.connection import Database
 
 log = structlog.get_logger()
@@ -97,6 +98,7 @@ class Ingest:
         self._database = database
         self._partitions: set[tuple[str, date]] = set()
         self._sites: dict[int, tuple[float, Site]] = {}
+        self._classifier = Classifier()
         self._lock = Lock()
 
     def accept(
@@ -120,8 +122,10 @@ class Ingest:
         if not (0 <= journal_id <= _MAX_JOURNAL_ID and 0 <= stream <= _MAX_STREAM):
             raise InvalidInputError(f"journal_id must be at most {_MAX_JOURNAL_ID}, stream at most {_MAX_STREAM}")
         batch = decode_batch(body, schema)
+        site = self._site(device_id)
         if schema.dataset is Dataset.SIP:
-            batch = replace(batch, events=with_numbers(batch.events, self._normaliser(device_id)))
+            batch = replace(batch, events=with_numbers(batch.events, normaliser_of(site)))
+        batch = replace(batch, events=with_classes(batch.events, self._classifier, site.country))
         upload = _Upload(schema, device_id, journal_id, stream, batch, now or datetime.now(UTC), first_kept)
         try:
             return self._store(upload)
@@ -134,8 +138,8 @@ class Ingest:
             # Waited too long for a lock, disk full …: what `Database` does not count as "away".
             raise UnavailableError(f"database: {str(error).splitlines()[0]}") from error
 
-    def _normaliser(self, device_id: int) -> Normaliser:
-        """The dial plan of the device's site; a changed one is seen after SITE_FOR_S."""
+    def _site(self, device_id: int) -> Site:
+        """The device's site; a changed one is seen after SITE_FOR_S."""
         with self._lock:
             known = self._sites.get(device_id)
         if known is None or known[0] < monotonic():
@@ -144,7 +148,7 @@ class Ingest:
             known = monotonic() + SITE_FOR_S, site
             with self._lock:
                 self._sites[device_id] = known
-        return normaliser_of(known[1])
+        return known[1]
 
     def _store(self, upload: _Upload) -> int:
         self._ensure_partitions(upload)
