@@ -16,7 +16,7 @@ from tests.analytics.conftest import AddCalls, AddRule
 from tests.ingest.samples import NOON, every_second
 
 from ringfence.analytics.calls import Call, CallFilter, find_calls, follow_calls
-from ringfence.analytics.cursor import Cursor
+from ringfence.analytics.cursor import Cursor, call_name, parse_call_name
 from ringfence.database.connection import Database
 from ringfence.errors import InvalidInputError, UnavailableError
 from ringfence.vocabulary import Action, Dataset
@@ -53,6 +53,7 @@ def test_a_call_is_told_in_words(database: Database, add_calls: AddCalls, add_ru
     )
     (call,) = find(database)
     assert json.loads(json.dumps(call.as_json())) == {
+        "id": call.id,
         "time": "2026-11-20T12:00:00.000005+00:00",
         "dataset": "enum",
         "device": "enum-1",
@@ -208,6 +209,15 @@ def test_a_false_cursor_is_refused(text: str) -> None:
     with suppress(InvalidInputError):
         cursor = Cursor.parse(text)
         assert Cursor.parse(str(cursor)) == cursor
+
+
+def test_a_calls_name_reads_back_and_nothing_else_does() -> None:
+    cursor = Cursor(NOON, 3, 17)
+    for dataset in Dataset:
+        assert parse_call_name(call_name(dataset, cursor)) == (dataset, cursor)
+    for text in ("", "enum", "enum-", "hep-MTI", "enum-!", f"sip-{cursor}x"):
+        with pytest.raises(InvalidInputError, match=r"id: .* names no call"):
+            parse_call_name(text)
 
 
 def test_following_shows_each_new_call_once_even_late_ones(database: Database, add_calls: AddCalls) -> None:

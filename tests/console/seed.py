@@ -10,6 +10,7 @@ from typing import Any
 
 import pyarrow as pa
 from psycopg import Connection
+from tests.console.seed_calls import add_probe_calls
 
 from ringfence.accounts.people import change_password, create_person, sign_in
 from ringfence.database.connection import Database
@@ -47,9 +48,10 @@ def seed(database: Database, now: datetime) -> None:
             add_person(connection, name, role, now)
         rules = _install_policy(connection)
         _add_devices(connection, now)
-        _add_history(connection, rules, now)
+        rows = _add_history(connection, rules, now)
         add_call(connection, now - timedelta(minutes=3), source=0, source_raw=HOSTILE,
                  source_class=NumberClass.INVALID, action=Action.ALLOW)  # fmt: skip
+    add_probe_calls(database, rows)
 
 
 def seed_workshop(database: Database, now: datetime) -> None:
@@ -102,12 +104,13 @@ def _add_devices(connection: Connection[Any], now: datetime) -> None:
     register_device(connection, "enum-3", "enum", None, "ada")
 
 
-def _add_history(connection: Connection[Any], rules: Mapping[str, int], now: datetime) -> None:
+def _add_history(connection: Connection[Any], rules: Mapping[str, int], now: datetime) -> list[dict[str, Any]]:
     ensure_between(connection, "enum_event", now - timedelta(hours=HOURS), now, now)
     streams = connection.execute("SELECT stream_id, device_id FROM device_stream ORDER BY 1").fetchall()
     rows = list(_history(rules, now, streams))
     _insert(connection, rows)
     _count_hits(connection, rows)
+    return rows
 
 
 def _count_hits(connection: Connection[Any], rows: list[dict[str, Any]]) -> None:

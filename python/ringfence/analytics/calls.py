@@ -8,7 +8,7 @@ holds.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from typing import Any, TypeAlias
@@ -18,7 +18,7 @@ from psycopg.rows import dict_row
 
 from ringfence._native import parse_source
 from ringfence.analytics.buckets import QUERY_TIMEOUT_S, time_limit
-from ringfence.analytics.cursor import Cursor
+from ringfence.analytics.cursor import Cursor, call_name
 from ringfence.analytics.sip_calls import SIP_PAGE, SipCall, sip_call
 from ringfence.analytics.words import number_text
 from ringfence.errors import InvalidInputError, NotFoundError
@@ -83,12 +83,18 @@ class Call:
         """Where the page after this call begins."""
         return Cursor(self.time, self.stream, self.sequence)
 
+    @property
+    def id(self) -> str:
+        """Names the call for good, in addresses and in the API."""
+        return call_name(Dataset.ENUM, self.cursor)
+
     def as_json(self) -> dict[str, Any]:
         """Plain values for JSON; `reported_time` only where the device's clock could not be believed.
 
         `source` is null when the SBC sent none; a caller that hides says so in words (`anonymous`).
         """
         values = {
+            "id": self.id,
             "time": self.time.isoformat(timespec="microseconds"),
             "dataset": self.dataset,
             "device": self.device,
@@ -124,14 +130,22 @@ _PAGE = """
 SELECT page.*, device.name AS device, policy_rule.name AS rule,
        ARRAY(SELECT coalesce(r.name, '#' || m.id) FROM unnest(page.monitored) WITH ORDINALITY AS m (id, place)
              LEFT JOIN policy_rule AS r ON r.rule_id = m.id ORDER BY m.place) AS monitored_names
-FROM (
-    SELECT * FROM enum_event WHERE {conditions}
-    ORDER BY {order} LIMIT %(limit)s
-) AS page
+FROM ({rows}) AS page
 LEFT JOIN device USING (device_id)
 LEFT JOIN policy_rule USING (rule_id)
 ORDER BY {order}
 """
+_SEARCHED = "SELECT * FROM {table} WHERE {conditions} ORDER BY {order} LIMIT %(limit)s"
+# One by one: with its time each is found in its own partition, through both BRIN indexes.
+_NAMED = """
+SELECT event.* FROM unnest(%(times)s::timestamptz[], %(streams)s::integer[], %(sequences)s::bigint[])
+       AS named (time, stream_id, sequence)
+CROSS JOIN LATERAL (
+    SELECT * FROM {table} AS event WHERE event.time = named.time AND event.stream_id = named.stream_id
+           AND event.sequence = named.sequence OFFSET 0
+) AS event
+"""
+_TABLES = {Dataset.ENUM: "enum_event", Dataset.SIP: "sip_event"}
 _NEWEST_FIRST = "time DESC, stream_id DESC, sequence DESC"
 _AS_ARRIVED = "stream_id, sequence"
 
@@ -213,6 +227,15 @@ def read_call(connection: psycopg.Connection, stream: int, sequence: int) -> Cal
     if not isinstance(call, Call):
         raise NotFoundError(f"call {stream}/{sequence} is not recorded, or is kept no more")
     return call
+
+
+def read_calls(
+    connection: psycopg.Connection, dataset: Dataset, keys: Sequence[tuple[datetime, int, int]]
+) -> list[AnyCall]:
+    """The calls with these (time, stream, sequence), newest first; those that are kept no more are left out."""
+    times, streams, sequences = zip(*keys, strict=True) if keys else ((), (), ())
+    values = {"times": list(times), "streams": list(streams), "sequences": list(sequences)}
+    return _read(connection, dataset, _NAMED.format(table=_TABLES[dataset]), values, _NEWEST_FIRST)
 
 
 def stream_of(connection: psycopg.Connection, device: str, journal: int, number: int) -> int:
@@ -310,11 +333,17 @@ def _side(column: str, name: str, text: str, values: dict[str, Any]) -> str:
 def _fetch(
     connection: psycopg.Connection, dataset: Dataset, conditions: list[str], values: dict[str, Any], order: str
 ) -> list[AnyCall]:
+    rows = _SEARCHED.format(table=_TABLES[dataset], conditions=" AND ".join(conditions), order=order)
+    return _read(connection, dataset, rows, values, order)
+
+
+def _read(
+    connection: psycopg.Connection, dataset: Dataset, rows: str, values: dict[str, Any], order: str
+) -> list[AnyCall]:
     page = SIP_PAGE if dataset is Dataset.SIP else _PAGE
     made: Callable[[dict[str, Any]], AnyCall] = sip_call if dataset is Dataset.SIP else _call
-    statement = page.format(conditions=" AND ".join(conditions), order=order)
     with connection.cursor(row_factory=dict_row) as cursor:
-        return [made(row) for row in cursor.execute(statement.encode(), values)]
+        return [made(row) for row in cursor.execute(page.format(rows=rows, order=order).encode(), values)]
 
 
 def _call(row: dict[str, Any]) -> Call:

@@ -1,4 +1,4 @@
-"""A place between two calls of the call log, as text that travels through API and console."""
+"""A place between two calls of the call log, and the name of one call, as text that travels through API and console."""
 
 from __future__ import annotations
 
@@ -8,6 +8,7 @@ from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 
 from ringfence.errors import InvalidInputError
+from ringfence.vocabulary import Dataset
 
 _EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
 
@@ -35,3 +36,19 @@ class Cursor:
             return cls(_EPOCH + timedelta(microseconds=microseconds), stream, sequence)
         except (binascii.Error, ValueError, OverflowError):
             raise InvalidInputError("before: is not a cursor that a page of calls gave") from None
+
+
+def call_name(dataset: Dataset, cursor: Cursor) -> str:
+    """What names one call for good, in addresses and in the API (`id`)."""
+    return f"{dataset.word}-{cursor}"
+
+
+def parse_call_name(text: str) -> tuple[Dataset, Cursor]:
+    """The call that `call_name` named; InvalidInputError for anything else."""
+    word, _, rest = text.partition("-")
+    if word not in [dataset.word for dataset in Dataset]:
+        raise InvalidInputError(f"id: {text!r} names no call; use the `id` that a call has")
+    try:
+        return Dataset[word.upper()], Cursor.parse(rest)
+    except InvalidInputError:
+        raise InvalidInputError(f"id: {text!r} names no call; use the `id` that a call has") from None

@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from datetime import UTC, datetime
 from typing import Any
 
-from ringfence.analytics.cursor import Cursor
+from ringfence.analytics.cursor import Cursor, call_name
 from ringfence.analytics.words import number_text
 from ringfence.vocabulary import (
     Attestation,
@@ -22,13 +22,10 @@ from ringfence.vocabulary import (
     TrunkSide,
 )
 
-# Names are looked up for the page's rows only. {conditions} and {order} are constant text of `calls`.
+# Names are looked up for the page's rows only. {rows} and {order} are constant text of `calls`.
 SIP_PAGE = """
 SELECT page.*, device.name AS device
-FROM (
-    SELECT * FROM sip_event WHERE {conditions}
-    ORDER BY {order} LIMIT %(limit)s
-) AS page
+FROM ({rows}) AS page
 LEFT JOIN device USING (device_id)
 ORDER BY {order}
 """
@@ -94,6 +91,11 @@ class SipCall:
         return Cursor(self.time, self.stream, self.sequence)
 
     @property
+    def id(self) -> str:
+        """Names the call for good, in addresses and in the API."""
+        return call_name(Dataset.SIP, self.cursor)
+
+    @property
     def mos(self) -> float | None:
         """Of the worse direction: what one of the two complained of."""
         heard = [media.mos for media in (self.forward, self.backward) if media.mos is not None]
@@ -102,6 +104,7 @@ class SipCall:
     def as_json(self) -> dict[str, Any]:
         """Plain values for JSON; `reported_time` only where the device's clock could not be believed."""
         values: dict[str, Any] = {
+            "id": self.id,
             "time": self.time.isoformat(timespec="microseconds"),
             "dataset": self.dataset,
             "device": self.device,

@@ -39,6 +39,7 @@ RESOURCES = (
     "edge_events",
     "analytics",
     "events",
+    "enforcement",
     "status",
     "users",
     "tokens",

@@ -34,6 +34,7 @@ GROUPS: tuple[str, ...] = (
     "probe",
     "analytics",
     "events",
+    "enforcement",
     "config",
 )
 

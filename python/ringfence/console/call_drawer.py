@@ -6,12 +6,13 @@ call's own time.
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from typing import Any
 
 import psycopg
 from nicegui import ui
 
+from ringfence.analytics.call_page import find_proof
 from ringfence.analytics.calls import AnyCall, Call
 from ringfence.analytics.sip_calls import SipCall
 from ringfence.console.address import iso, link
@@ -21,8 +22,9 @@ from ringfence.console.frame import Region, View, load
 from ringfence.console.listing_dialog import ask_listing
 from ringfence.console.markup import Tag, button, moment
 from ringfence.console.numbers import national
+from ringfence.console.proof import lay_out_proof
 from ringfence.console.rule_table import lay_out_caution
-from ringfence.console.sip_drawer import lay_out_sip_call
+from ringfence.console.sip_drawer import lay_out_page_link, lay_out_sip_call
 from ringfence.console.words import ACTION_WORDS, REASON_WORDS, VERDICTS, plain
 from ringfence.mediation.sites import first_site
 from ringfence.policy.explain import explain_call
@@ -45,24 +47,29 @@ class CallDrawer:
         await attempt(self.view, lambda: ask_listing(self.view, call))
 
     async def show(self, call: AnyCall) -> None:
-        """Open it with a call, then fill in the explanation."""
+        """Open it with a call, then fill in what became of the decisions about it, and the explanation."""
         self.panel.clear()
-        if isinstance(call, SipCall):
-            with self.panel:
-                lay_out_sip_call(call, self.close)
-            self.panel.classes(add="open")
-            ui.run_javascript(f"document.getElementById('{self.panel.html_id}')?.focus()")
-            return
         with self.panel:
-            self._lay_out(call)
-            with Tag("section"):
-                Tag("h3", "Explanation")
-                region = Region("stack")
+            if isinstance(call, SipCall):
+                lay_out_sip_call(call, self.close)
+            else:
+                lay_out_call(self.view, call, lambda: self.ask_listing(call), self.close)
+            with Tag("section", classes="proof"):
+                Tag("h3", "Proof of enforcement")
+                proof = Region("stack")
+            if isinstance(call, Call):
+                with Tag("section"):
+                    Tag("h3", "Explanation")
+                    explained = Region("stack")
         self.panel.classes(add="open")
         ui.run_javascript(f"document.getElementById('{self.panel.html_id}')?.focus()")
+        if isinstance(call, Call):
+            await self._explain(call, explained)
+        await self._prove(call, proof)
 
+    async def _explain(self, call: Call, region: Region) -> None:
         async def explain() -> None:
-            answer = await self.view.session.ask(_explain, call)
+            answer = await self.view.session.ask(explain_recorded, call)
             with region.content():
                 lay_out_explanation(answer)
 
@@ -71,34 +78,48 @@ class CallDrawer:
         else:
             await load(region, explain)
 
-    def _lay_out(self, call: Call) -> None:
-        with Tag("div", classes="drawer-head"):
-            Tag("span", ACTION_WORDS.get(call.action, call.action), classes=f"pill {call.action}")
-            moment(iso(call.time), classes="muted").props["shown"] = "fine"
-            Tag("span", classes="space")
-            button("", self.close, icon="close", classes="quiet icon-only close", aria_label="Close")
-        with Tag("div", classes="flow"):
-            number(call.source)
-            ui.icon("arrow_forward").props("aria-hidden=true")
-            number(call.destination)
-        with Tag("div", classes="drawer-tools"):
-            with Tag("a", classes="button", href=explain_link(call), title="How it would be decided now"):
-                ui.icon("troubleshoot").props("aria-hidden=true")
-                Tag("span", "Explain")
-            if self.view.session.may(Role.EDITOR):
-                button("Put on a list…", lambda: self.ask_listing(call), icon="playlist_add")
-        with Tag("section"), Tag("dl", classes="facts"):
-            for name, value in _facts(call):
-                Tag("dt", name)
-                Tag("dd", value)
-            Tag("dt", "Its calls")
-            with Tag("dd"):
-                for side, text in (("source", call.source), ("destination", call.destination)):
-                    Tag("a", f"of this {side}", href=link("/calls", {side: text, "range": "24h"}))
-                    Tag("span", " · " if side == "source" else "")
+    async def _prove(self, call: AnyCall, region: Region) -> None:
+        async def find() -> None:
+            proof = await self.view.session.ask(find_proof, call)
+            with region.content():
+                lay_out_proof(proof, call)
+
+        await load(region, find)
 
 
-def _explain(connection: psycopg.Connection, call: Call) -> dict[str, Any]:
+def lay_out_call(view: View, call: Call, on_list: Callable[[], Any], close: Callable[[], None] | None = None) -> None:
+    """A query with its fields and what can be done about it; with `close` for a drawer, else for its own page."""
+    with Tag("div", classes="drawer-head"):
+        Tag("span", ACTION_WORDS.get(call.action, call.action), classes=f"pill {call.action}")
+        moment(iso(call.time), classes="muted").props["shown"] = "fine"
+        Tag("span", classes="space")
+        if close is not None:
+            button("", close, icon="close", classes="quiet icon-only close", aria_label="Close")
+    with Tag("div", classes="flow"):
+        number(call.source)
+        ui.icon("arrow_forward").props("aria-hidden=true")
+        number(call.destination)
+    with Tag("div", classes="drawer-tools"):
+        with Tag("a", classes="button", href=explain_link(call), title="How it would be decided now"):
+            ui.icon("troubleshoot").props("aria-hidden=true")
+            Tag("span", "Explain")
+        if view.session.may(Role.EDITOR):
+            button("Put on a list…", on_list, icon="playlist_add")
+        if close is not None:
+            lay_out_page_link(call)
+    with Tag("section"), Tag("dl", classes="facts"):
+        for name, value in _facts(call):
+            Tag("dt", name)
+            Tag("dd", value)
+        Tag("dt", "Its calls")
+        with Tag("dd"):
+            for side, text in (("source", call.source), ("destination", call.destination)):
+                Tag("a", f"of this {side}", href=link("/calls", {side: text, "range": "24h"}))
+                Tag("span", " · " if side == "source" else "")
+
+
+def explain_recorded(connection: psycopg.Connection, call: Call) -> dict[str, Any]:
+    """Why a recorded query was decided as it was, by the version that decided it."""
     site = first_site(connection)
     source = None if call.source in UNSPOKEN else call.source
     return explain_call(connection, site, source, call.destination, call.time, call.policy_version)

@@ -11,9 +11,11 @@ from datetime import datetime, timedelta
 from typing import Any
 from zoneinfo import ZoneInfo
 
+from ringfence.analytics.enforcement.question import VERDICTS
+from ringfence.analytics.enforcement.report import EnforcementReport
 from ringfence.analytics.views import AnalyticsQuery, AnalyticsResult
 from ringfence.console.address import iso, link
-from ringfence.console.words import ACTION_WORDS, RESULT_WORDS
+from ringfence.console.words import ACTION_WORDS, RESULT_WORDS, VERDICT_COLOURS, VERDICT_WORDS
 from ringfence.vocabulary import Dataset
 
 OUTCOME_WORDS = ACTION_WORDS | RESULT_WORDS
@@ -144,6 +146,37 @@ def _ranks_over_time(result: AnalyticsResult) -> dict[str, Any]:
     options["tooltip"]["trigger"] = "item"
     series = [bars(f"Rank {rank}", SINGLE_COLOUR, ranks[rank], stacked=True) for rank in sorted(ranks)]
     return {**options, "series": series}
+
+
+def draw_verdicts(report: EnforcementReport) -> dict[str, Any]:
+    """Calls over time, cut into what became of the decisions about them; each part leads to its calls."""
+    grouping = "minute" if report.bucket_s < 24 * 3600 else "day"
+    length = timedelta(seconds=report.bucket_s)
+    options = axes(report.buckets, grouping)
+    series = []
+    for word in reversed(VERDICTS):
+        counts = [row[VERDICTS.index(word)] for row in report.series]
+        data = [
+            {"value": count, "link": _verdict_link(report, word, start, start + length)} if count else "-"
+            for start, count in zip(report.buckets, counts, strict=True)
+        ]
+        series.append(bars(VERDICT_WORDS[word], VERDICT_COLOURS[word], data, stacked=True))
+    options["tooltip"]["trigger"] = "axis"
+    options["grid"]["top"] = 34
+    options["legend"] = {"show": True, "top": 0, "right": 0, "icon": "roundRect", "itemWidth": 10, "itemHeight": 10}
+    return {**options, "series": series}
+
+
+def _verdict_link(report: EnforcementReport, verdict: str, start: datetime, end: datetime) -> str:
+    query = report.query
+    parameters = {
+        "verdict": verdict,
+        "device": query.device,
+        "number": query.number,
+        "start": iso(max(start, query.start)),
+        "end": iso(min(end, query.end)),
+    }
+    return link("/enforcement", parameters)
 
 
 def _ranking(result: AnalyticsResult) -> dict[str, Any]:

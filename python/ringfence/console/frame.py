@@ -28,7 +28,7 @@ Builder = Callable[["View"], None]
 ORDER = ("/", "/analytics", "/calls", "/policy", "/devices", "/audit")
 # The tabs of those that are several pages, and how their first page is called among them.
 TABS = {
-    "/calls": ("/calls", "/captures"),
+    "/calls": ("/calls", "/enforcement", "/captures"),
     "/policy": (
         "/policy",
         "/policy/versions",

@@ -12,9 +12,11 @@ from starlette.types import Scope
 from ringfence.console import (  # noqa: F401
     analytics,
     audit,
+    call_page,
     calls,
     captures,
     devices,
+    enforcement,
     explain,
     lists,
     overview,

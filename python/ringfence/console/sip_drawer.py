@@ -7,11 +7,13 @@ from typing import Any
 
 from nicegui import ui
 
+from ringfence.analytics.calls import AnyCall
 from ringfence.analytics.sip_calls import Media, SipCall
 from ringfence.console.address import iso, link
 from ringfence.console.call_table import clock
 from ringfence.console.markup import Tag, button, moment
 from ringfence.console.numbers import national
+from ringfence.console.proof import call_address
 from ringfence.console.words import RESULT_WORDS, plain
 
 _RELEASED = {"source": "the source", "destination": "the destination", "none": "–"}
@@ -36,17 +38,21 @@ _DETAILS = {
 }
 
 
-def lay_out_sip_call(call: SipCall, close: Callable[[], None]) -> None:
-    """Fill the drawer."""
+def lay_out_sip_call(call: SipCall, close: Callable[[], None] | None = None) -> None:
+    """A leg of a call with its fields; with `close` for a drawer, else for its own page."""
     with Tag("div", classes="drawer-head"):
         Tag("span", RESULT_WORDS.get(call.result, plain(call.result)), classes=f"pill {call.result}")
         moment(iso(call.time), classes="muted").props["shown"] = "fine"
         Tag("span", classes="space")
-        button("", close, icon="close", classes="quiet icon-only close", aria_label="Close")
+        if close is not None:
+            button("", close, icon="close", classes="quiet icon-only close", aria_label="Close")
     with Tag("div", classes="flow"):
         Tag("span", call.source, classes="number", title=national(call.source))
         ui.icon("arrow_forward").props("aria-hidden=true")
         Tag("span", call.destination, classes="number", title=national(call.destination))
+    if close is not None:
+        with Tag("div", classes="drawer-tools"):
+            lay_out_page_link(call)
     with Tag("section"):
         _facts(_of_call(call))
         with Tag("dl", classes="facts"):
@@ -61,6 +67,13 @@ def lay_out_sip_call(call: SipCall, close: Callable[[], None]) -> None:
     with Tag("section"):
         Tag("h3", "Signalling")
         _facts(_of_signalling(call))
+
+
+def lay_out_page_link(call: AnyCall) -> None:
+    """Leads from the drawer to the call's own page."""
+    with Tag("a", classes="button", href=call_address(call), title="A page of its own, with an address to share"):
+        ui.icon("open_in_full").props("aria-hidden=true")
+        Tag("span", "Open")
 
 
 def _facts(facts: list[tuple[str, str]]) -> None:

@@ -26,6 +26,14 @@ RESULT_WORDS = {
     "failed": "Failed",
     "unfinished": "Unfinished",
 }
+VERDICT_WORDS = {"ignored": "Ignored", "unasked": "Not asked", "unproven": "Unproven", "followed": "Followed"}
+VERDICT_HINTS = {
+    "ignored": "did what every decision about them forbade",
+    "unasked": "no ENUM server was asked about them",
+    "unproven": "what was seen does not tell",
+    "followed": "did what was decided",
+}
+VERDICT_COLOURS = {"ignored": "#d9534f", "unasked": "#d98a3a", "unproven": "#8995a1", "followed": "#2f9e6a"}
 MODE_WORDS = {"enforce": "Enforce", "monitor": "Monitor", "off": "Off"}
 DIRECTION_WORDS = {"any": "Any", "inbound": "Inbound", "outbound": "Outbound", "internal": "Internal"}
 

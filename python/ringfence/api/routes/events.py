@@ -8,10 +8,11 @@ from dataclasses import replace
 from datetime import datetime
 from typing import Annotated, Any, Literal
 
-from fastapi import APIRouter, Depends, Query
+from fastapi import APIRouter, Depends, Path, Query
 from fastapi.responses import StreamingResponse
 from pydantic import BaseModel
 
+from ringfence.analytics.call_page import read_call_page
 from ringfence.analytics.calls import MAX_LIMIT, AnyCall, CallFilter, find_calls, follow_calls
 from ringfence.analytics.cursor import Cursor
 from ringfence.analytics.sip_calls import SipCall
@@ -37,6 +38,13 @@ class CallPage(BaseModel):
 
     calls: list[dict[str, Any]]
     next: str | None
+
+
+class WholeCall(BaseModel):
+    """A query or a call, and as `proof` the whole call as `enforcement` lists it; null when no probe saw it."""
+
+    call: dict[str, Any]
+    proof: dict[str, Any] | None
 
 
 class NewCalls(BaseModel):
@@ -236,3 +244,14 @@ def _parse_position(text: str) -> dict[int, int]:
     if not all(0 <= sequence < 1 << 63 for sequence in position.values()):
         raise InvalidInputError("position: is not one that an earlier answer gave")
     return position
+
+
+@router.get("/{id}")
+def one_call(
+    id: Annotated[str, Path(max_length=128, description="`id` of a call, of either dataset")],  # noqa: A002 - as in the URL
+    identity: Viewer,
+    database: CurrentDatabase,
+) -> WholeCall:
+    """One call with what belongs to it: the decisions about it, all legs that probes saw, and what became of them."""
+    with database.connection() as connection:
+        return WholeCall(**read_call_page(connection, id).as_json())

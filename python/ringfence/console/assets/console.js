@@ -131,6 +131,7 @@
     },
     number: (p) => element("span", p.value ?? "–", { title: p.data[`${p.colDef.field}_national`], class: "number" }),
     action: (p) => element("span", word(p.value), { class: `pill ${p.value}` }),
+    verdict: (p) => element("span", p.data.verdict_words, { class: `pill ${p.value}` }),
     word: (p) => element("span", word(p.value), {}),
     rule: (p) => (p.value ? element("span", p.value, { title: p.value }) : element("span", "–", { class: "muted" })),
     tools: (p) => {
