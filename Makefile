@@ -90,6 +90,29 @@ test-python: $(STAMPS) ## Unit, integration, browser and system tests
 	@$(BIN)/python -m pytest -n $(TEST_WORKERS) --dist loadfile --no-loadscope-reorder -m "not load"
 	@$(BIN)/python -m pytest -m load
 
+PACKAGES := build/packages
+PIP_TARGET := $(BIN)/python -m pip install --disable-pip-version-check --no-input --quiet --no-compile --target build/libraries
+
+.PHONY: package
+package: $(STAMPS) ## Build the wheel and the Debian package into build/packages
+	$(call say,Wheel)
+	@rm -rf $(PACKAGES) build/libraries && mkdir -p $(PACKAGES)
+	@$(BIN)/maturin build --release --locked --out $(PACKAGES)
+	$(call say,Libraries for the Debian package)
+	@$(PIP_TARGET) --only-binary :all: --require-hashes -r requirements/runtime.lock
+	@$(PIP_TARGET) --no-deps $(PACKAGES)/ringfence-*.whl
+	$(call say,Debian package)
+	@bash deploy/debian/build.sh --libraries build/libraries --output $(PACKAGES)
+	@$(MAKE) --no-print-directory sbom
+
+.PHONY: sbom
+sbom: $(VENV)/python.stamp ## Write what the packages are made of (CycloneDX) from the lock files; needs no network
+	@mkdir -p $(PACKAGES) && $(BIN)/python deploy/sbom.py $(PACKAGES)/ringfence.cdx.json
+
+.PHONY: package-test
+package-test: package ## Install, start, cut off, upgrade, remove and purge the package on a booted machine (root; minutes)
+	@RINGFENCE_TEST_PACKAGE=$(PACKAGES) $(BIN)/python -m pytest -m package tests/package
+
 FUZZ_SECONDS ?= 30
 FUZZ_TARGETS := dns_query policy_document pattern source_uri journal_frame sip_message sdp identity \
   packet_decode pcapng tcp_reassembly hep rtcp websocket

@@ -153,6 +153,16 @@ def test_an_external_database_needs_no_unit_for_it() -> None:
     assert [unit.name for unit in without] == ["ringfence-mediation"]
 
 
+def test_the_environment_file_of_the_services_tells_of_an_external_database(root: Path, service: Run) -> None:
+    (root / "etc" / "ringfence").mkdir()
+    (root / "etc/ringfence/ringfence.env").write_text(
+        "# elsewhere\nRINGFENCE_DATABASE_URL='postgresql://db.example/ringfence?sslmode=require'\n", encoding="utf-8"
+    )
+    install(root, "mediation")
+    told = json.loads(service("status", "mediation", "--json").stdout)
+    assert [one["unit"] for one in told["services"]] == ["ringfence-mediation.service"]
+
+
 @pytest.mark.parametrize(("roles", "said"), [(["sbc"], "'sbc' is not a role"), (["up", "enum"], "name it alone")])
 def test_roles_that_cannot_be_are_refused(roles: list[str], said: str) -> None:
     with pytest.raises(InvalidInputError, match=said):

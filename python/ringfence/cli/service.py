@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from collections.abc import Callable
 from pathlib import Path
 from typing import Annotated
@@ -131,8 +132,10 @@ def _chosen(roles: list[str] | None, root: Path, config: Path | None) -> list[Un
 
 
 def _has_external_database(root: Path, config: Path | None) -> bool:
+    """By the settings that the services will have: the file and what systemd reads beside it."""
     file = config or root / CONFIGURATION.lstrip("/")
-    return load_settings(file if config or file.exists() else None).database.url is not None
+    told = {**os.environ, **installation.service_environment(root)}
+    return load_settings(file if config or file.exists() else None, told).database.url is not None
 
 
 def _files(units: list[Unit]) -> list[str]:

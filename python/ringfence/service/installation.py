@@ -13,7 +13,7 @@ from pathlib import Path
 
 from ringfence.errors import ConfigurationError, ForbiddenError, InvalidInputError, NotFoundError
 from ringfence.service.accounts import ensure_accounts, group_number
-from ringfence.service.units import CONFIGURATION, HEADER, ROLES, STATE, UNITS, Unit, render_files, unit_named
+from ringfence.service.units import CONFIGURATION, ENVIRONMENT, HEADER, ROLES, STATE, UNITS, Unit, render_files
 from ringfence.settings_sample import render_sample
 
 LOCAL_UNITS = "etc/systemd/system"
@@ -89,18 +89,27 @@ def program_path() -> str:
     return program
 
 
-def named(names: Sequence[str]) -> list[Unit]:
-    """Units by name."""
-    return [unit_named(name) for name in names]
+def service_environment(root: Path) -> dict[str, str]:
+    """The settings in the environment file of the services; none where it is missing or may not be read."""
+    try:
+        lines = (root / ENVIRONMENT.lstrip("/")).read_text(encoding="utf-8").splitlines()
+    except (FileNotFoundError, PermissionError):
+        return {}
+    pairs = (line.strip().split("=", 1) for line in lines if "=" in line and not line.lstrip().startswith(("#", ";")))
+    return {name.strip(): value.strip().strip("\"'") for name, value in pairs}
+
+
+def packaged_configuration() -> str:
+    """The sample, with the data folder of the mediation: what commands on this node look into."""
+    return render_sample().replace('# data = "ringfence-data"', f'data = "{STATE}/node"', 1)
 
 
 def _ensure_configuration(root: Path) -> bool:
-    """The sample, with the data folder of the mediation, readable by the services only."""
+    """Readable by the services only; whether it was made."""
     file = root / CONFIGURATION.lstrip("/")
     if file.exists():
         return False
-    text = render_sample().replace('# data = "ringfence-data"', f'data = "{STATE}/node"', 1)
-    _write(file, text, mode=0o640)
+    _write(file, packaged_configuration(), mode=0o640)
     group = group_number(root)
     file.parent.chmod(0o750)
     for path in (file, file.parent):
