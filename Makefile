@@ -141,6 +141,10 @@ bench-policy: setup ## Measure the simulation of a policy, and a list of a milli
 bench-ingest: setup ## Measure ingest beside PostgreSQL's own binary COPY
 	@$(BIN)/python bench/ingest.py
 
+.PHONY: bench-analytics
+bench-analytics: setup ## Measure every view of Analytics over thirty days of eight devices
+	@$(BIN)/python bench/analytics.py
+
 .PHONY: bench-probe
 bench-probe: setup ## Measure the probe beside tshark, sngrep and sipgrep
 	@$(BIN)/python bench/probe/run.py

@@ -189,6 +189,29 @@ class CallFlag(IntFlag):
         return tuple(flag.name.lower() for flag in cls if bits & flag and flag.name)
 
 
+class Part(_Word):
+    """A thing whose values calls are counted by (`part_hour`): what a whole falls into."""
+
+    COUNTRY = 1
+    CODE = 2
+    RELEASED_BY = 3
+    ATTESTATION = 4
+    CODEC = 5
+    LATENCY = 6
+    RULE = 7
+    MONITORED = 8
+
+
+# Characters of a value that calls are counted by; a codec's name comes from the network.
+MAX_VALUE = 64
+
+# Upper bounds of the classes of decision time, nanoseconds; the last class is what took longer. Part of stored counts.
+LATENCY_BOUNDS_NS = (
+    1000, 1500, 2000, 3000, 4000, 5000, 7500, 10_000, 15_000, 20_000, 30_000, 40_000, 50_000, 75_000, 100_000, 150_000,
+    200_000, 300_000, 500_000, 1_000_000, 2_000_000, 5_000_000, 10_000_000, 100_000_000,
+)  # fmt: skip
+
+
 class SourceOrigin(_Word):
     """How the caller's number reached the ENUM server."""
 

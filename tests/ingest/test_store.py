@@ -302,6 +302,28 @@ def test_events_of_a_device_whose_clock_stepped_are_kept(ingest: Ingest, device:
     assert_counts_agree(database)
 
 
+@pytest.mark.parametrize("offset", [timedelta(seconds=90), timedelta(seconds=-3), timedelta(days=-20_000)])
+def test_a_clock_that_is_measured_to_be_wrong_is_corrected_for(
+    ingest: Ingest, device: int, database: Database, offset: timedelta
+) -> None:
+    with database.connection() as connection:
+        microseconds = offset // timedelta(microseconds=1)
+        connection.execute("UPDATE device SET clock_offset_us = %s", [microseconds])
+    said = [NOON + offset, NOON + offset + timedelta(seconds=70)]
+    assert ingest.accept(device, "enum", JOURNAL, 0, upload([{"time": time} for time in said]), NOW) == 2
+    rows = query(database, "SELECT time, reported_time FROM enum_event ORDER BY sequence")
+    assert rows == [(NOON, said[0]), (NOON + timedelta(seconds=70), said[1])]
+    assert_counts_agree(database)
+
+
+def test_an_offset_that_the_network_explains_is_left_alone(ingest: Ingest, device: int, database: Database) -> None:
+    with database.connection() as connection:
+        connection.execute("UPDATE device SET clock_offset_us = -499999")
+    assert send(ingest, device, 1) == 1
+    (row,) = query(database, "SELECT time, reported_time FROM enum_event")
+    assert row == (NOON + timedelta(seconds=1), None)
+
+
 def test_times_at_the_very_bounds_find_their_partition(ingest: Ingest, device: int, database: Database) -> None:
     for hour in (0, 11, 13, 23):
         now = NOON.replace(hour=hour, minute=30)

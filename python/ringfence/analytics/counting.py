@@ -1,17 +1,19 @@
 """Figures that add up over buckets: the SQL of each measure, over the calls themselves and over what ingest keeps.
 
-A view names the measures it needs and the words it splits them by; `count` gives the sums for each bucket and word. All
-comes from one statement, so from one committed state.
+A view names the measures it needs and the words it splits them by; `count` gives the sums for each bucket and word.
+All statements of a question see one committed state (`views`), so it does not matter which store answers a part of it.
 """
 
 from __future__ import annotations
 
+from collections import defaultdict
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, TypeAlias
 
 from ringfence.analytics.filters import OUTCOME_COLUMNS, conditions
-from ringfence.analytics.question import TABLES, Asked
+from ringfence.analytics.question import TABLES, Asked, Row
+from ringfence.analytics.spans import Span, spans_of
 from ringfence.vocabulary import CallResult, Dataset
 
 # RFC 6076 section 4.6: neither success nor failure of an attempt, its originator tries again or elsewhere.
@@ -28,7 +30,10 @@ _POOR_MOS_100 = 360
 
 @dataclass(frozen=True)
 class Measure:
-    """A figure: an aggregate over calls, and how partial ones are put together (`sum` or `max`)."""
+    """A figure: an aggregate over calls, and how partial ones are put together (`sum` or `max`).
+
+    What is kept of it stands in a column of its name; `ingest.rollups` fills that.
+    """
 
     raw: str
     together: str = "sum"
@@ -58,6 +63,7 @@ MEASURES = {
     "packets": Measure(
         "coalesce(sum(forward_packets::bigint), 0) + coalesce(sum(backward_packets::bigint), 0)",
     ),
+    "total_ms_max": Measure("max(total_ms)::bigint", "max"),
     "lost": Measure("coalesce(sum(forward_lost::bigint), 0) + coalesce(sum(backward_lost::bigint), 0)"),
 }
 
@@ -66,9 +72,19 @@ OF_MINUTES = frozenset(("action", "result"))
 
 SLOT = "(%(slots)s::integer[])[width_bucket(time, %(bounds)s::timestamptz[])]"
 
+# Filters, beside device and site, that the counts by quarter and hour can answer.
+OF_FIGURES = frozenset(("direction", "action", "result", "call_type"))
+
+Counts: TypeAlias = dict[tuple[Any, ...], dict[str, int]]
+
 _RAW = """
 SELECT {slot} AS slot, {words}{measures}
 FROM {table} WHERE time >= %(start)s AND time < %(end)s{conditions}
+GROUP BY {places}
+"""
+_KEPT = """
+SELECT (%(slots)s::integer[])[width_bucket({bucket}, %(bounds)s::timestamptz[])] AS slot, {words}{measures}
+FROM {table}_{bucket} WHERE dataset = %(dataset)s AND {bucket} >= %(start)s AND {bucket} < %(end)s{conditions}
 GROUP BY {places}
 """
 
@@ -90,6 +106,24 @@ def raw_conditions(asked: Asked) -> tuple[str, dict[str, Any]]:
     return "".join(f" AND {condition}" for condition in found), {**period_values(asked), **values}
 
 
+def kept_conditions(asked: Asked) -> tuple[str, dict[str, Any]]:
+    """The same for a statement over counts that are kept; only for filters in OF_FIGURES and the site."""
+    wanted = asked.query.filter
+    found = [] if asked.devices is None else ["device_id = ANY(%(devices)s::smallint[])"]
+    values: dict[str, Any] = {**period_values(asked), "dataset": int(asked.query.dataset)}
+    for name, column in (
+        ("direction", "direction"),
+        ("action", "outcome"),
+        ("result", "outcome"),
+        ("call_type", "call_type"),
+    ):
+        value = getattr(wanted, name)
+        if value is not None:
+            found.append(f"{column} = %(is_{name})s")
+            values[f"is_{name}"] = int(value)
+    return "".join(f" AND {condition}" for condition in found), values
+
+
 def period_values(asked: Asked) -> dict[str, Any]:
     """Values of the period, its buckets and the devices."""
     buckets = asked.buckets
@@ -102,13 +136,33 @@ def period_values(asked: Asked) -> dict[str, Any]:
     }
 
 
-def count(asked: Asked, measures: Sequence[str], words: Sequence[str] = ()) -> dict[tuple[int, ...], dict[str, int]]:
+def read_calls(asked: Asked, statement: str, values: dict[str, Any]) -> list[Row]:
+    """Rows of a statement over the calls of a dataset, additive in each group: the one way that views read calls."""
+    return asked.connection.execute(statement.encode(), values).fetchall()
+
+
+def count(asked: Asked, measures: Sequence[str], words: Sequence[str] = ()) -> Counts:
     """(slot, word, …) → figures by name; what no call had is not there.
 
     A word is a column of the calls whose values are numbers; `outcome` is the action or the result.
     """
-    if _is_kept_by_minute(asked, measures, words):
+    raw_conditions(asked)  # refuses a filter that the dataset does not have
+    given = asked.query.filter.given - {"site"}
+    is_of_minutes = tuple(measures) == ("calls",) and set(words) <= {"outcome"} and given <= OF_MINUTES
+    if is_of_minutes and asked.query.grouping == "minute":
         return _count_minutes(asked, words)
+    found: Counts = defaultdict(lambda: dict.fromkeys(measures, 0))
+    for span in spans_of(asked.buckets, asked.query.grouping, is_kept=given <= OF_FIGURES):
+        read = _read_calls if span.store == "calls" else _read_kept
+        for row in read(asked, span, measures, words):
+            figures = found[row[: 1 + len(words)]]
+            for name, value in zip(measures, row[1 + len(words) :], strict=True):
+                is_most = MEASURES[name].together == "max"
+                figures[name] = max(figures[name], value or 0) if is_most else figures[name] + (value or 0)
+    return dict(found)
+
+
+def _read_calls(asked: Asked, span: Span, measures: Sequence[str], words: Sequence[str]) -> list[Row]:
     columns = [OUTCOME_COLUMNS[asked.query.dataset] if word == "outcome" else word for word in words]
     where, values = raw_conditions(asked)
     statement = _RAW.format(
@@ -117,25 +171,27 @@ def count(asked: Asked, measures: Sequence[str], words: Sequence[str] = ()) -> d
         measures=", ".join(f"({MEASURES[name].raw})::bigint" for name in measures),
         table=TABLES[asked.query.dataset],
         conditions=where,
-        places=", ".join(str(place + 1) for place in range(1 + len(columns))),
+        places=_places(words),
     )
-    found = asked.connection.execute(statement.encode(), values)
-    split = 1 + len(columns)
-    return {row[:split]: {name: value or 0 for name, value in zip(measures, row[split:], strict=True)} for row in found}
+    return read_calls(asked, statement, {**values, "start": span.start, "end": span.end})
 
 
-def _is_kept_by_minute(asked: Asked, measures: Sequence[str], words: Sequence[str]) -> bool:
-    return (
-        asked.query.grouping != "second"
-        and tuple(measures) == ("calls",)
-        and set(words) <= {"outcome"}
-        and asked.query.filter.given - {"site"} <= OF_MINUTES
+def _read_kept(asked: Asked, span: Span, measures: Sequence[str], words: Sequence[str]) -> list[Row]:
+    where, values = kept_conditions(asked)
+    statement = _KEPT.format(
+        bucket=span.store,
+        table="call",
+        words="".join(f"{word}, " for word in words),
+        measures=", ".join(f"{MEASURES[name].together}({name})::bigint" for name in measures),
+        conditions=where,
+        places=_places(words),
     )
+    values |= {"start": span.start, "end": span.end}
+    return asked.connection.execute(statement.encode(), values).fetchall()
 
 
-def _count_minutes(asked: Asked, words: Sequence[str]) -> dict[tuple[int, ...], dict[str, int]]:
-    conditions(asked.query.filter, asked.query.dataset)  # refuses a filter that the dataset does not have
-    statement = _MINUTES.format(words="action, " if words else "", places="1, 2" if words else "1")
+def _count_minutes(asked: Asked, words: Sequence[str]) -> Counts:
+    statement = _MINUTES.format(words="action, " if words else "", places=_places(words))
     outcome = asked.query.filter.action if asked.query.dataset is Dataset.ENUM else asked.query.filter.result
     values = {
         **period_values(asked),
@@ -143,3 +199,7 @@ def _count_minutes(asked: Asked, words: Sequence[str]) -> dict[tuple[int, ...], 
         "outcome": None if outcome is None else int(outcome),
     }
     return {row[:-1]: {"calls": row[-1]} for row in asked.connection.execute(statement.encode(), values)}
+
+
+def _places(words: Sequence[str]) -> str:
+    return ", ".join(str(place + 1) for place in range(1 + len(words)))

@@ -1,11 +1,16 @@
-"""What does not add up over buckets: the busiest second, and how many calls were up at once."""
+"""What does not add up over buckets: the busiest second, and how many calls were up at once.
+
+Of one device both are kept by minute. The busiest second of all devices together is kept of closed hours
+(`mediation.ingest.closing`) and counts as long as the hour has as many calls as then; else the sixty counts of each
+minute and device are added up here.
+"""
 
 from __future__ import annotations
 
 from datetime import datetime, timedelta
 from typing import Any
 
-from ringfence.analytics.counting import count, raw_conditions
+from ringfence.analytics.counting import count, raw_conditions, read_calls
 from ringfence.analytics.question import TABLES, Asked, Row
 
 _SECONDS = """
@@ -15,13 +20,45 @@ FROM (
     FROM {table} WHERE time >= %(start)s AND time < %(end)s{conditions} GROUP BY 1
 ) AS counted GROUP BY 1
 """
+# Of one device.
+_MINUTES = """
+SELECT (%(slots)s::integer[])[width_bucket(minute, %(bounds)s::timestamptz[])], max(peak)
+FROM call_second
+WHERE dataset = %(dataset)s AND minute >= %(start)s AND minute < %(end)s AND device_id = ANY(%(devices)s::smallint[])
+GROUP BY 1
+"""
+# Of several: minutes of hours that are closed and unchanged (only for all devices), and all others by their seconds.
+_TOGETHER = """
+WITH closed AS MATERIALIZED (
+    SELECT hour, peaks FROM hour_peak JOIN (
+        SELECT hour, sum(calls) AS calls FROM hour_total
+        WHERE dataset = %(dataset)s AND hour > %(start)s::timestamptz - interval '1 hour' AND hour < %(end)s
+        GROUP BY hour
+    ) AS now USING (hour, calls)
+    WHERE dataset = %(dataset)s AND device_id = 0 AND %(devices)s::smallint[] IS NULL
+), minutes AS (
+    SELECT hour + (place - 1) * interval '1 minute' AS minute, peak
+    FROM closed, unnest(peaks) WITH ORDINALITY AS of_minute (peak, place)
+    UNION ALL
+    SELECT minute, max(calls)::integer FROM (
+        SELECT minute, place, sum(of_second.calls) AS calls
+        FROM call_second, unnest(call_second.calls) WITH ORDINALITY AS of_second (calls, place)
+        WHERE dataset = %(dataset)s AND minute >= %(start)s AND minute < %(end)s
+          AND (%(devices)s::smallint[] IS NULL OR device_id = ANY(%(devices)s))
+          AND NOT EXISTS (SELECT FROM closed WHERE hour = date_trunc('hour', minute, 'UTC'))
+        GROUP BY minute, place
+    ) AS seconds GROUP BY minute
+)
+SELECT (%(slots)s::integer[])[width_bucket(minute, %(bounds)s::timestamptz[])], max(peak)
+FROM minutes WHERE minute >= %(start)s AND minute < %(end)s GROUP BY 1
+"""
 
 # Each call that was up at some instant of the grid adds one at the first such instant, and takes it away at the first
 # one after its end; the sum up to an instant is how many were up then. No call lasts longer than the longest known.
 _UP = """
 WITH longest AS (
-    SELECT coalesce(max(total_ms), 0) AS ms FROM sip_event
-    WHERE time >= %(start)s::timestamptz - interval '25 days' AND time < %(end)s
+    SELECT coalesce(max(total_ms_max), 0) AS ms FROM call_hour
+    WHERE dataset = 2 AND hour > %(start)s::timestamptz - interval '26 days' AND hour < %(end)s
 ), change AS (
     SELECT greatest(to_timestamp(ceil(extract(epoch FROM time) / %(step_s)s) * %(step_s)s), %(start)s) AS instant,
            to_timestamp(ceil(extract(epoch FROM time + total_ms * interval '1 ms') / %(step_s)s) * %(step_s)s) AS gone
@@ -36,9 +73,17 @@ WITH longest AS (
     FROM generate_series(%(start)s::timestamptz, %(last)s::timestamptz, make_interval(secs => %(step_s)s))
          AS instant LEFT JOIN changes USING (instant) GROUP BY instant
 )
-SELECT (%(slots)s::integer[])[width_bucket(instant, %(bounds)s::timestamptz[])], sum(up)::bigint, count(*),
-       max(up)::bigint
+SELECT (%(slots)s::integer[])[width_bucket(instant, %(bounds)s::timestamptz[])], sum(up)::bigint, max(up)::bigint
 FROM grid GROUP BY 1
+"""
+_UP_KEPT = """
+SELECT (%(slots)s::integer[])[width_bucket(minute, %(bounds)s::timestamptz[])], sum(up)::bigint, max(up)::bigint
+FROM (
+    SELECT minute, sum(calls) AS up FROM call_up
+    WHERE minute >= %(start)s AND minute <= %(last)s
+      AND (%(devices)s::smallint[] IS NULL OR device_id = ANY(%(devices)s))
+    GROUP BY minute
+) AS minutes GROUP BY 1
 """
 
 
@@ -61,22 +106,42 @@ def fetch_concurrent(asked: Asked) -> list[Row]:
     step_s = 1 if asked.query.grouping == "second" else 60
     until = min(asked.buckets.end, max(asked.now, asked.buckets.start + timedelta(seconds=1)))
     found = _up(asked, step_s, until)
+    instants = _instants(asked, step_s, until)
     return [
-        (key, round(total / instants, 6) if instants else 0.0, peak)
-        for key, (total, instants, peak) in (
-            (key, found.get(slot, (0, 0, 0))) for slot, key in enumerate(asked.buckets.keys)
+        (key, round(total / looks, 6) if looks else 0.0, peak)
+        for key, looks, (total, peak) in (
+            (key, instants[slot], found.get(slot, (0, 0))) for slot, key in enumerate(asked.buckets.keys)
         )
     ]
 
 
 def _peaks(asked: Asked) -> dict[int, int]:
     where, values = raw_conditions(asked)
-    statement = _SECONDS.format(table=TABLES[asked.query.dataset], conditions=where)
+    if asked.query.filter.given - {"site"} or asked.query.grouping == "second":
+        statement = _SECONDS.format(table=TABLES[asked.query.dataset], conditions=where)
+        return dict(read_calls(asked, statement, values))
+    values["dataset"] = int(asked.query.dataset)
+    statement = _MINUTES if asked.devices is not None and len(asked.devices) == 1 else _TOGETHER
     return dict(asked.connection.execute(statement.encode(), values).fetchall())
 
 
-def _up(asked: Asked, step_s: int, until: datetime) -> dict[int, tuple[int, int, int]]:
+def _up(asked: Asked, step_s: int, until: datetime) -> dict[int, tuple[int, int]]:
     where, values = raw_conditions(asked)
     more: dict[str, Any] = {"step_s": step_s, "last": until - timedelta(microseconds=1)}
-    found = asked.connection.execute(_UP.format(conditions=where).encode(), {**values, **more})
-    return {slot: (total, instants, peak) for slot, total, instants, peak in found}
+    if asked.query.filter.given - {"site"} or step_s == 1:
+        found = read_calls(asked, _UP.format(conditions=where), {**values, **more})
+    else:
+        found = asked.connection.execute(_UP_KEPT.encode(), {**values, **more}).fetchall()
+    return {slot: (total, peak) for slot, total, peak in found}
+
+
+def _instants(asked: Asked, step_s: int, until: datetime) -> list[int]:
+    """How often each row's buckets were looked at: their full minutes, or seconds, before `until`."""
+    buckets = asked.buckets
+    looks = [0] * len(buckets.keys)
+    step = timedelta(seconds=step_s)
+    for index, slot in enumerate(buckets.slots):
+        begin = max(buckets.bounds[index], buckets.start)
+        following = buckets.bounds[index + 1] if index + 1 < len(buckets.bounds) else buckets.end
+        looks[slot] += max(0, -((begin - min(following, until)) // step))
+    return looks

@@ -2,72 +2,100 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Callable
 from dataclasses import dataclass
-from typing import Any, TypeAlias
+from typing import Any
 
-from ringfence.analytics.counting import SLOT, count, raw_conditions
+from ringfence.analytics.counting import SLOT, count, kept_conditions, raw_conditions, read_calls
 from ringfence.analytics.question import TABLES, Asked, Row
+from ringfence.analytics.spans import Span, spans_of
 from ringfence.numbering.countries import country_of
-from ringfence.vocabulary import Action, Attestation, CallResult, CallSide, CallType, Dataset, Direction
+from ringfence.vocabulary import (
+    LATENCY_BOUNDS_NS,
+    MAX_VALUE,
+    Action,
+    Attestation,
+    CallResult,
+    CallSide,
+    CallType,
+    Dataset,
+    Direction,
+    Part,
+)
 
-Value: TypeAlias = int | str
-
-# Upper bounds of the classes of decision time, microseconds: the last class is what took longer.
-LATENCY_BOUNDS_US = (
-    1, 1.5, 2, 3, 4, 5, 7.5, 10, 15, 20, 30, 40, 50, 75, 100, 150, 200, 300, 500, 1000, 2000, 5000, 10_000, 100_000,
-)  # fmt: skip
-# A call of exactly a bound belongs to the class below it, hence the half: times are whole nanoseconds.
-_LATENCY_CLASS = f"width_bucket(latency_ns - 0.5, ARRAY{[bound * 1000 for bound in LATENCY_BOUNDS_US]}::numeric[])"
+# Filters, beside device and site, that the counts by value can answer.
+OF_VALUES = frozenset(("direction",))
+LATENCY_BOUNDS_US = tuple(bound / 1000 for bound in LATENCY_BOUNDS_NS)
+# A call of exactly a bound belongs to the class below it, hence the less one: times are whole nanoseconds.
+_LATENCY_CLASS = f"width_bucket(latency_ns - 1, ARRAY{list(LATENCY_BOUNDS_NS)})"
 
 
 @dataclass(frozen=True)
 class Facet:
-    """A thing that calls are told apart by: how rows hold it, and the word for a value."""
+    """A thing that calls are told apart by: how rows hold it, as what it is kept, and the word for a value."""
 
+    part: Part
     raw: dict[Dataset, str]
     word: Callable[[Any], str | int]
 
 
-def _code(value: int) -> int:
-    return int(value)
-
-
-# DNS RCODEs (IANA) that a server of ours answers with.
-RCODES = {0: "NOERROR", 1: "FORMERR", 2: "SERVFAIL", 3: "NXDOMAIN", 4: "NOTIMP", 5: "REFUSED", 16: "BADVERS"}
-
 FACETS = {
-    "country": Facet({Dataset.ENUM: "country", Dataset.SIP: "country"}, lambda value: country_of(value) or "unknown"),
-    "code": Facet({Dataset.ENUM: "rcode", Dataset.SIP: "status"}, _code),
-    "released_by": Facet({Dataset.SIP: "released_by"}, CallSide.word_of),
-    "attestation": Facet({Dataset.SIP: "attestation"}, Attestation.word_of),
-    "codec": Facet({Dataset.SIP: "codec"}, lambda value: value or "none"),
-    "latency": Facet({Dataset.ENUM: _LATENCY_CLASS}, _code),
+    "country": Facet(
+        Part.COUNTRY,
+        {Dataset.ENUM: "country", Dataset.SIP: "country"},
+        lambda value: country_of(int(value)) or "unknown",
+    ),
+    "code": Facet(Part.CODE, {Dataset.ENUM: "rcode", Dataset.SIP: "status"}, int),
+    "released_by": Facet(Part.RELEASED_BY, {Dataset.SIP: "released_by"}, lambda value: CallSide.word_of(int(value))),
+    "attestation": Facet(Part.ATTESTATION, {Dataset.SIP: "attestation"}, lambda value: Attestation.word_of(int(value))),
+    "codec": Facet(Part.CODEC, {Dataset.SIP: f"left(codec, {MAX_VALUE})"}, lambda value: value or "none"),
+    "latency": Facet(Part.LATENCY, {Dataset.ENUM: _LATENCY_CLASS}, int),
+    "rule": Facet(Part.RULE, {Dataset.ENUM: "rule_id"}, int),
+    "monitored": Facet(Part.MONITORED, {Dataset.ENUM: "matched"}, int),
 }
 
 _RAW = """
-SELECT {slot}, {value}, count(*) FROM {table}
+SELECT {slot}, coalesce(({value})::text, ''), count(*) FROM {table}
 WHERE time >= %(start)s AND time < %(end)s{conditions} GROUP BY 1, 2
 """
-_RULES = """
-SELECT slot, coalesce(name, '#' || rule_id), sum(hits)::bigint, sum(monitored)::bigint FROM (
-    SELECT {slot} AS slot, rule_id, count(*) AS hits, 0 AS monitored FROM enum_event
-    WHERE rule_id <> 0 AND time >= %(start)s AND time < %(end)s{conditions} GROUP BY 1, 2
-    UNION ALL
-    SELECT {slot}, matched, 0, count(*) FROM enum_event, unnest(monitored) AS matched
-    WHERE time >= %(start)s AND time < %(end)s{conditions} GROUP BY 1, 2
-) AS matched LEFT JOIN policy_rule USING (rule_id) GROUP BY 1, 2
+_KEPT = """
+SELECT (%(slots)s::integer[])[width_bucket({bucket}, %(bounds)s::timestamptz[])], value, sum(calls)::bigint
+FROM part_{bucket}
+WHERE dataset = %(dataset)s AND part = %(part)s AND {bucket} >= %(start)s AND {bucket} < %(end)s{conditions}
+GROUP BY 1, 2
 """
+_RULES = "SELECT rule_id, name FROM policy_rule WHERE rule_id = ANY(%s)"
 
 
-def count_values(asked: Asked, facet: str) -> dict[tuple[int, Value], int]:
-    """(slot, value) → calls."""
+def count_values(asked: Asked, facet: str) -> Counter[tuple[int, str]]:
+    """(slot, value as text) → calls."""
+    raw_conditions(asked)  # refuses a filter that the dataset does not have
+    is_kept = asked.query.filter.given - {"site"} <= OF_VALUES
+    found: Counter[tuple[int, str]] = Counter()
+    for span in spans_of(asked.buckets, asked.query.grouping, is_kept=is_kept):
+        for slot, value, calls in (_read_calls if span.store == "calls" else _read_kept)(asked, span, facet):
+            found[slot, value] += calls
+    return found
+
+
+def _read_calls(asked: Asked, span: Span, facet: str) -> list[Row]:
     where, values = raw_conditions(asked)
+    table = TABLES[asked.query.dataset]
     statement = _RAW.format(
-        slot=SLOT, value=FACETS[facet].raw[asked.query.dataset], table=TABLES[asked.query.dataset], conditions=where
+        slot=SLOT,
+        value=FACETS[facet].raw[asked.query.dataset],
+        table=f"{table}, unnest(monitored) AS matched" if facet == "monitored" else table,
+        conditions=where + (" AND rule_id <> 0" if facet == "rule" else ""),
     )
-    found = asked.connection.execute(statement.encode(), values)
-    return {(slot, value): calls for slot, value, calls in found}
+    return read_calls(asked, statement, {**values, "start": span.start, "end": span.end})
+
+
+def _read_kept(asked: Asked, span: Span, facet: str) -> list[Row]:
+    where, values = kept_conditions(asked)
+    values |= {"start": span.start, "end": span.end, "part": int(FACETS[facet].part)}
+    statement = _KEPT.format(bucket=span.store, conditions=where)
+    return asked.connection.execute(statement.encode(), values).fetchall()
 
 
 def by_value(facet: str) -> Callable[[Asked], list[Row]]:
@@ -102,9 +130,13 @@ def by_word(name: str) -> Callable[[Asked], list[Row]]:
 
 def fetch_rules(asked: Asked) -> list[Row]:
     """(bucket, rule, calls it decided, calls it would have decided in monitor mode)."""
-    where, values = raw_conditions(asked)
-    found = asked.connection.execute(_RULES.format(slot=SLOT, conditions=where).encode(), values)
-    return _ordered(asked, [(slot, rule, hits, monitored) for slot, rule, hits, monitored in found])
+    hits, monitored = (count_values(asked, facet) for facet in ("rule", "monitored"))
+    keys = [(slot, int(rule)) for slot, rule in hits | monitored]
+    names: dict[int, str] = dict(asked.connection.execute(_RULES, [sorted({rule for _, rule in keys})]).fetchall())
+    return _ordered(
+        asked,
+        [(slot, names.get(rule, f"#{rule}"), hits[slot, str(rule)], monitored[slot, str(rule)]) for slot, rule in keys],
+    )
 
 
 def _ordered(asked: Asked, rows: list[Row]) -> list[Row]:

@@ -14,10 +14,11 @@ from datetime import UTC, date, datetime
 from typing import Any
 
 import psycopg
+from psycopg.pq import TransactionStatus
 
 from ringfence.analytics import health, peaks, series, tops, values
 from ringfence.analytics.buckets import GROUPINGS, QUERY_TIMEOUT_S, cut_period, time_limit
-from ringfence.analytics.counting import OF_MINUTES
+from ringfence.analytics.counting import OF_FIGURES
 from ringfence.analytics.filters import FILTERS, EventFilter, filters_of
 from ringfence.analytics.question import MAX_LIMIT, OUTCOMES, AnalyticsQuery, Asked, Row, View
 from ringfence.analytics.words import one_of
@@ -86,6 +87,9 @@ def run_query(
         raise InvalidInputError(f"dataset: view {view.id} is of dataset {others}, not {query.dataset.word}")
     if not 1 <= query.limit <= MAX_LIMIT:
         raise InvalidInputError(f"limit: {query.limit} must be from 1 to {MAX_LIMIT}")
+    if connection.info.transaction_status is TransactionStatus.IDLE:
+        # One committed state for all statements of the question, or counts and calls would differ by what came between.
+        connection.execute("SET TRANSACTION ISOLATION LEVEL REPEATABLE READ")
     with time_limit(connection, timeout_s):
         buckets = cut_period(connection, query.grouping, query.zone, query.start, query.end)
         asked = Asked(connection, query, buckets, _devices(connection, query), now or datetime.now(UTC))
@@ -118,6 +122,7 @@ def _devices(connection: psycopg.Connection, query: AnalyticsQuery) -> list[int]
     return at_site if device is None else [found for found in at_site if found == device]
 
 
+_BOTH = (Dataset.ENUM, Dataset.SIP)
 _ENUM = (Dataset.ENUM,)
 _SIP = (Dataset.SIP,)
 
@@ -130,7 +135,7 @@ VIEWS = {
             "calls per second",
             ("time", "calls", "cps"),
             series.fetch_average_cps,
-            rollup_filters=OF_MINUTES,
+            rollup_filters=OF_FIGURES,
         ),
         View("peak_cps", "Peak CPS", "calls per second", ("time", "calls", "peak"), peaks.fetch_peak_cps),
         View(
@@ -140,7 +145,7 @@ VIEWS = {
             ("time", "calls", "allow", "terminate", "redirect", "none"),
             series.fetch_calls,
             "stack",
-            rollup_filters=OF_MINUTES,
+            rollup_filters=OF_FIGURES,
             has_outcomes=True,
         ),
         View(
@@ -175,9 +180,36 @@ VIEWS = {
             tops.by_calls("source", "destination"),
             "ranks",
         ),
-        View("countries", "Countries", "calls", ("time", "country", "calls"), values.by_value("country"), "parts"),
-        View("call_types", "Call types", "calls", ("time", "call_type", "calls"), values.by_word("call_type"), "parts"),
-        View("directions", "Directions", "calls", ("time", "direction", "calls"), values.by_word("direction"), "parts"),
+        View(
+            "countries",
+            "Countries",
+            "calls",
+            ("time", "country", "calls"),
+            values.by_value("country"),
+            "parts",
+            _BOTH,
+            values.OF_VALUES,
+        ),
+        View(
+            "call_types",
+            "Call types",
+            "calls",
+            ("time", "call_type", "calls"),
+            values.by_word("call_type"),
+            "parts",
+            _BOTH,
+            OF_FIGURES,
+        ),
+        View(
+            "directions",
+            "Directions",
+            "calls",
+            ("time", "direction", "calls"),
+            values.by_word("direction"),
+            "parts",
+            _BOTH,
+            OF_FIGURES,
+        ),
         View(
             "actions",
             "Actions",
@@ -186,7 +218,7 @@ VIEWS = {
             values.by_word("action"),
             "parts",
             _ENUM,
-            OF_MINUTES,
+            OF_FIGURES,
         ),
         View(
             "results",
@@ -196,9 +228,18 @@ VIEWS = {
             values.by_word("result"),
             "parts",
             _SIP,
-            OF_MINUTES,
+            OF_FIGURES,
         ),
-        View("rules", "Rules hit", "calls", ("time", "rule", "hits", "monitored"), values.fetch_rules, "parts", _ENUM),
+        View(
+            "rules",
+            "Rules hit",
+            "calls",
+            ("time", "rule", "hits", "monitored"),
+            values.fetch_rules,
+            "parts",
+            _ENUM,
+            values.OF_VALUES,
+        ),
         View(
             "asr",
             "ASR",
@@ -206,6 +247,7 @@ VIEWS = {
             ("time", "calls", "answered", "asr", "ser"),
             series.by_figures(("calls", "answered", "try_again"), series.asr),
             datasets=_SIP,
+            rollup_filters=OF_FIGURES,
         ),
         View(
             "ner",
@@ -214,6 +256,7 @@ VIEWS = {
             ("time", "calls", "effective", "ner", "seer", "isa"),
             series.by_figures(("calls", "effective", "reached", "try_again", "ineffective"), series.ner),
             datasets=_SIP,
+            rollup_filters=OF_FIGURES,
         ),
         View(
             "acd",
@@ -222,6 +265,7 @@ VIEWS = {
             ("time", "answered", "seconds", "acd"),
             series.by_figures(("answered", "duration_ms"), series.acd),
             datasets=_SIP,
+            rollup_filters=OF_FIGURES,
         ),
         View(
             "pdd",
@@ -230,8 +274,18 @@ VIEWS = {
             ("time", "calls", "average_ms", "max_ms"),
             series.by_figures(("pdd_calls", "pdd_ms", "pdd_ms_max"), series.pdd),
             datasets=_SIP,
+            rollup_filters=OF_FIGURES,
         ),
-        View("response_codes", "Response codes", "calls", ("time", "code", "calls"), values.by_value("code"), "parts"),
+        View(
+            "response_codes",
+            "Response codes",
+            "calls",
+            ("time", "code", "calls"),
+            values.by_value("code"),
+            "parts",
+            _BOTH,
+            values.OF_VALUES,
+        ),
         View(
             "release_side",
             "Release side",
@@ -240,6 +294,7 @@ VIEWS = {
             values.by_value("released_by"),
             "parts",
             _SIP,
+            values.OF_VALUES,
         ),
         View(
             "quality",
@@ -248,8 +303,18 @@ VIEWS = {
             ("time", "calls", "streams", "mos", "poor", "packets", "lost", "loss"),
             series.by_figures(("calls", "streams", "mos_100", "poor", "packets", "lost"), series.quality),
             datasets=_SIP,
+            rollup_filters=OF_FIGURES,
         ),
-        View("codecs", "Codecs", "calls", ("time", "codec", "calls"), values.by_value("codec"), "parts", _SIP),
+        View(
+            "codecs",
+            "Codecs",
+            "calls",
+            ("time", "codec", "calls"),
+            values.by_value("codec"),
+            "parts",
+            _SIP,
+            values.OF_VALUES,
+        ),
         View(
             "attestation",
             "Attestation",
@@ -258,6 +323,7 @@ VIEWS = {
             values.by_value("attestation"),
             "parts",
             _SIP,
+            values.OF_VALUES,
         ),
         View(
             "latency",
@@ -266,6 +332,7 @@ VIEWS = {
             ("time", "calls", "average_us", "p50_us", "p95_us", "p99_us", "max_us"),
             series.fetch_latency,
             datasets=_ENUM,
+            rollup_filters=values.OF_VALUES,
         ),
         View(
             "device_health",

@@ -304,6 +304,12 @@ def received_sequences(connection: Connection, device: Device, journal_id: int) 
     return dict(rows)
 
 
+def clock_offset_us(connection: Connection, device_id: int) -> int:
+    """The device's clock minus ours as last measured, 0 where it never was; a network's delay makes it too small."""
+    row = connection.execute("SELECT clock_offset_us FROM device WHERE device_id = %s", (device_id,)).fetchone()
+    return int(row[0] or 0) if row else 0
+
+
 def cluster_epoch(connection: Connection) -> int:
     """The cluster's epoch, raised by each failover; a device refuses a lower one than it has seen."""
     row = connection.execute("SELECT value FROM setting WHERE key = 'cluster_epoch'").fetchone()

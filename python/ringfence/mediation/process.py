@@ -14,6 +14,7 @@ from ringfence.database.connection import Database
 from ringfence.mediation.captures import Captures
 from ringfence.mediation.distribution import Distribution
 from ringfence.mediation.entries_feed import EntriesFeed
+from ringfence.mediation.ingest.closing import close_hours
 from ringfence.mediation.ingest.hits import purge_hits
 from ringfence.mediation.ingest.store import Ingest
 from ringfence.mediation.jobs import Jobs
@@ -48,6 +49,10 @@ def _purge_hits(database: Database) -> None:
         purge_hits(connection, datetime.now(UTC))
 
 
+def _close_hours(database: Database) -> None:
+    close_hours(database, datetime.now(UTC))
+
+
 def _prune_contents(database: Database) -> None:
     with database.connection() as connection:
         contents.prune(connection)
@@ -60,6 +65,7 @@ SCHEDULE: tuple[ScheduledWork, ...] = (
     ScheduledWork("purge_credentials", 3600.0, _purge_credentials),
     ScheduledWork("revert_unconfirmed", 0.0, _revert_unconfirmed),  # each time the leader looks: every second
     ScheduledWork("purge_hits", 3600.0, _purge_hits),
+    ScheduledWork("close_hours", 5.0, _close_hours),
     ScheduledWork("list_feeds", 10.0, _LIST_FEEDS.start_due),
     ScheduledWork("prune_list_contents", 3600.0, _prune_contents),
     ScheduledWork("expire_dynamic_entries", 60.0, _expire_dynamic_entries),

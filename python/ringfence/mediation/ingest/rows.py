@@ -5,13 +5,14 @@ Columnar throughout: no Python object is made for an event.
 Time. A device's clock may be wrong by decades (no battery, a step of NTP). Such an event is kept, but may not decide
 which day partition it goes to, else one bad clock creates partitions for centuries or hides calls from every view. An
 event whose time lies outside `database.partitions.bounds` is filed under the time of its receipt, and what the device
-said stands in `reported_time`; for all others `reported_time` is NULL.
+said stands in `reported_time`; for all others `reported_time` is NULL. A clock that is measured to be wrong by more
+than a network's delay can explain (CORRECTED_FROM) is corrected for: `time` is by our clock, `reported_time` by theirs.
 """
 
 from __future__ import annotations
 
 from dataclasses import dataclass
-from datetime import UTC, date, datetime
+from datetime import UTC, date, datetime, timedelta
 from typing import Any
 
 import pyarrow as pa
@@ -19,6 +20,9 @@ import pyarrow as pa
 from ringfence.mediation.ingest.calls import Column, compute, without_fillers
 from ringfence.mediation.ingest.schema import TIME, EventSchema
 from ringfence.vocabulary import Dataset
+
+# Measured offsets are too small by the delay of a heartbeat; less than this may be nothing else.
+CORRECTED_FROM = timedelta(milliseconds=500)
 
 # What PostgreSQL and Python can both hold; a device that reports a time beyond is taken to mean the limit.
 _EARLIEST = pa.scalar(datetime(1, 1, 1, tzinfo=UTC), TIME)
@@ -47,14 +51,21 @@ class MinuteCounts:
 
 
 def stored_rows(
-    events: pa.RecordBatch, schema: EventSchema, device_id: int, now: datetime, believed: tuple[datetime, datetime]
+    events: pa.RecordBatch,
+    schema: EventSchema,
+    device_id: int,
+    now: datetime,
+    believed: tuple[datetime, datetime],
+    clock_offset_us: int = 0,
 ) -> pa.RecordBatch:
     """The table's columns for a device's events, all but `stream_id`; calls of dataset SIP have their numbers already.
 
-    `now` is the time of receipt, `believed` the first and last time that is taken from the device.
+    `now` is the time of receipt, `believed` the first and last time that is taken from the device, `clock_offset_us`
+    its clock minus ours.
     """
     columns = {name: events.column(name) for name in events.schema.names}
-    columns["time"], columns["reported_time"] = _file_under(columns["time"], now, believed)
+    offset = clock_offset_us if abs(clock_offset_us) >= CORRECTED_FROM / timedelta(microseconds=1) else 0
+    columns["time"], columns["reported_time"] = _file_under(columns["time"], now, believed, offset)
     for side in ("source", "destination"):
         columns[f"{side}_raw"] = _raw_beyond_number(columns[f"{side}_raw"], columns[side])
     if schema.dataset is Dataset.ENUM:
@@ -99,16 +110,22 @@ def arrow_stream(rows: pa.RecordBatch) -> bytes:
     return bytes(sink.getvalue().to_pybytes())
 
 
-def _file_under(time: Column, now: datetime, believed: tuple[datetime, datetime]) -> tuple[Column, Column]:
+def _file_under(
+    time: Column, now: datetime, believed: tuple[datetime, datetime], offset_us: int
+) -> tuple[Column, Column]:
     """(time that files the row, reported time where it differs)."""
     first, last = (pa.scalar(edge, TIME) for edge in believed)
-    is_believed = compute.and_(compute.greater_equal(time, first), compute.less_equal(time, last))
-    if compute.all(is_believed, min_count=0).as_py():
+    ours = time
+    if offset_us:
+        ours = compute.subtract(time.cast(pa.int64()), pa.scalar(offset_us, pa.int64())).cast(TIME)
+    is_believed = compute.and_(compute.greater_equal(ours, first), compute.less_equal(ours, last))
+    if not offset_us and compute.all(is_believed, min_count=0).as_py():
         return time, pa.nulls(len(time), TIME)
     reported = compute.if_else(compute.less(time, _EARLIEST), _EARLIEST, time)
     reported = compute.if_else(compute.greater(time, _LATEST), _LATEST, reported)
-    filed = compute.if_else(is_believed, time, pa.scalar(now, TIME))
-    return filed, compute.if_else(is_believed, _NO_TIME, reported)
+    filed = compute.if_else(is_believed, ours, pa.scalar(now, TIME))
+    differs = compute.not_equal(filed, time)
+    return filed, compute.if_else(differs, reported, _NO_TIME)
 
 
 def _raw_beyond_number(raw: Column, number: Column) -> Column:

@@ -36,10 +36,13 @@ from psycopg import sql
 from ringfence._native import arrow_to_copy
 from ringfence.database.partitions import bounds, ensure_between
 from ringfence.errors import ConflictError, InvalidInputError, UnavailableError
+from ringfence.mediation.devices import clock_offset_us
 from ringfence.mediation.ingest.batch import Batch, decode_batch
 from ringfence.mediation.ingest.calls import with_numbers
 from ringfence.mediation.ingest.classes import with_classes
+from ringfence.mediation.ingest.counters import add
 from ringfence.mediation.ingest.hits import add_hits, count_hits
+from ringfence.mediation.ingest.rollups import additions
 from ringfence.mediation.ingest.rows import arrow_stream, count_minutes, days_of, of_stream, stored_rows
 from ringfence.mediation.ingest.schema import EventSchema, event_schema
 from ringfence.mediation.sites import site_of_device
@@ -56,8 +59,8 @@ log = structlog.get_logger()
 # An upload that waits this long for a lock, or whose mediation hangs inside the transaction, gives up.
 LOCK_TIMEOUT_MS = 10_000
 IDLE_TIMEOUT_MS = 30_000
-# How long a device's site is taken to be what it was.
-SITE_FOR_S = 5.0
+# How long a device's site and clock are taken to be what they were.
+PLACE_FOR_S = 5.0
 
 Connection: TypeAlias = psycopg.Connection[tuple[Any, ...]]
 
@@ -97,7 +100,7 @@ class Ingest:
     def __init__(self, database: Database) -> None:
         self._database = database
         self._partitions: set[tuple[str, date]] = set()
-        self._sites: dict[int, tuple[float, Site]] = {}
+        self._places: dict[int, tuple[float, Site, int]] = {}
         self._classifier = Classifier()
         self._lock = Lock()
 
@@ -122,11 +125,11 @@ class Ingest:
         if not (0 <= journal_id <= _MAX_JOURNAL_ID and 0 <= stream <= _MAX_STREAM):
             raise InvalidInputError(f"journal_id must be at most {_MAX_JOURNAL_ID}, stream at most {_MAX_STREAM}")
         batch = decode_batch(body, schema)
-        site = self._site(device_id)
+        site, offset_us = self._place(device_id)
         if schema.dataset is Dataset.SIP:
             batch = replace(batch, events=with_numbers(batch.events, normaliser_of(site)))
         batch = replace(batch, events=with_classes(batch.events, self._classifier, site.country))
-        upload = _Upload(schema, device_id, journal_id, stream, batch, now or datetime.now(UTC), first_kept)
+        upload = _Upload(schema, device_id, journal_id, stream, batch, now or datetime.now(UTC), first_kept, offset_us)
         try:
             return self._store(upload)
         except psycopg.errors.CheckViolation:
@@ -138,17 +141,17 @@ class Ingest:
             # Waited too long for a lock, disk full …: what `Database` does not count as "away".
             raise UnavailableError(f"database: {str(error).splitlines()[0]}") from error
 
-    def _site(self, device_id: int) -> Site:
-        """The device's site; a changed one is seen after SITE_FOR_S."""
+    def _place(self, device_id: int) -> tuple[Site, int]:
+        """The device's site, and its clock's offset in microseconds; a change is seen after PLACE_FOR_S."""
         with self._lock:
-            known = self._sites.get(device_id)
+            known = self._places.get(device_id)
         if known is None or known[0] < monotonic():
             with self._database.connection() as connection:
-                site = site_of_device(connection, device_id)
-            known = monotonic() + SITE_FOR_S, site
+                site, offset_us = site_of_device(connection, device_id), clock_offset_us(connection, device_id)
+            known = monotonic() + PLACE_FOR_S, site, offset_us
             with self._lock:
-                self._sites[device_id] = known
-        return known[1]
+                self._places[device_id] = known
+        return known[1:]
 
     def _store(self, upload: _Upload) -> int:
         self._ensure_partitions(upload)
@@ -184,6 +187,7 @@ class _Upload:
         batch: Batch,
         now: datetime,
         first_kept: int | None,
+        offset_us: int,
     ) -> None:
         self.schema = schema
         self.key = {"device_id": device_id, "journal_id": journal_id, "stream": stream}
@@ -192,7 +196,7 @@ class _Upload:
         self.last = batch.last
         self.now = now
         self.first_kept = first_kept
-        self.rows = stored_rows(batch.events, schema, device_id, now, believed=bounds(now))
+        self.rows = stored_rows(batch.events, schema, device_id, now, bounds(now), offset_us)
         self.days = days_of(self.rows)
 
     def store(self, connection: Connection) -> int:
@@ -211,8 +215,11 @@ class _Upload:
             log.error("ingest.events_lost", **self.key, after=known, before=self.first, lost=hole)
         fresh = of_stream(self.rows.slice(max(0, known + 1 - self.first)), stream_id)
         self._copy(connection, fresh)
+        added = additions(fresh, self.schema.dataset, self.schema.outcome)
         with connection.pipeline():
             self._add_counts(connection, fresh)
+            for addition in added:
+                add(connection, addition, self.device_id, int(self.schema.dataset))
             if self.schema.dataset is Dataset.ENUM:
                 add_hits(connection, self.device_id, count_hits(fresh))
             connection.execute(_ADVANCE, {"last": self.last, "lost": hole, "stream_id": stream_id})

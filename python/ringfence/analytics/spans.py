@@ -1,0 +1,54 @@
+"""Which part of a period is answered from which store: calls themselves, quarters of an hour, or hours. Pure.
+
+    start      quarter       hour                         hour       quarter     end
+      │  calls    │  quarters  │  hours …                   │  quarters  │  calls   │
+
+Quarters fit the buckets of every time zone, hours those whose bounds are whole hours of UTC.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from datetime import UTC, datetime, timedelta
+
+from ringfence.analytics.buckets import Buckets
+
+QUARTER = timedelta(minutes=15)
+HOUR = timedelta(hours=1)
+_EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
+
+
+@dataclass(frozen=True)
+class Span:
+    """A part of the period, and where it is read: `calls`, `quarter` or `hour`."""
+
+    store: str
+    start: datetime
+    end: datetime
+
+
+def spans_of(buckets: Buckets, grouping: str, *, is_kept: bool) -> list[Span]:
+    """The period in spans, ascending. `is_kept`: the filters allow what is kept; else all of it is read from calls."""
+    whole = [Span("calls", buckets.start, buckets.end)]
+    if not is_kept or grouping in ("second", "minute"):
+        return whole
+    first, last = _up(buckets.start, QUARTER), _down(buckets.end, QUARTER)
+    if first >= last:
+        return whole
+    spans = [Span("calls", buckets.start, first), *_between(buckets, first, last), Span("calls", last, buckets.end)]
+    return [span for span in spans if span.start < span.end]
+
+
+def _between(buckets: Buckets, first: datetime, last: datetime) -> list[Span]:
+    begin, end = _up(first, HOUR), _down(last, HOUR)
+    if begin >= end or any(bound.minute or bound.second for bound in buckets.bounds[1:]):
+        return [Span("quarter", first, last)]
+    return [Span("quarter", first, begin), Span("hour", begin, end), Span("quarter", end, last)]
+
+
+def _down(moment: datetime, unit: timedelta) -> datetime:
+    return moment - (moment - _EPOCH) % unit
+
+
+def _up(moment: datetime, unit: timedelta) -> datetime:
+    return moment + (_EPOCH - moment) % unit
