@@ -77,7 +77,9 @@ def version(machine: Machine) -> str:
 
 
 def status(machine: Machine) -> dict[str, Any]:
-    tree: dict[str, Any] = json.loads(machine.run("ringfence", "status", "--json", check=False).stdout)
+    done = machine.run("ringfence", "status", "--json", check=False)
+    assert done.stdout.startswith("{"), done.stderr  # whatever is wrong, it says so as asked
+    tree: dict[str, Any] = json.loads(done.stdout)
     return tree
 
 
