@@ -60,7 +60,7 @@ log = structlog.get_logger()
 LOCK_TIMEOUT_MS = 10_000
 IDLE_TIMEOUT_MS = 30_000
 # How long a device's site and clock are taken to be what they were.
-PLACE_FOR_S = 5.0
+SITE_FOR_S = 5.0
 
 Connection: TypeAlias = psycopg.Connection[tuple[Any, ...]]
 
@@ -142,13 +142,13 @@ class Ingest:
             raise UnavailableError(f"database: {str(error).splitlines()[0]}") from error
 
     def _place(self, device_id: int) -> tuple[Site, int]:
-        """The device's site, and its clock's offset in microseconds; a change is seen after PLACE_FOR_S."""
+        """The device's site, and its clock's offset in microseconds; a change is seen after SITE_FOR_S."""
         with self._lock:
             known = self._places.get(device_id)
         if known is None or known[0] < monotonic():
             with self._database.connection() as connection:
                 site, offset_us = site_of_device(connection, device_id), clock_offset_us(connection, device_id)
-            known = monotonic() + PLACE_FOR_S, site, offset_us
+            known = monotonic() + SITE_FOR_S, site, offset_us
             with self._lock:
                 self._places[device_id] = known
         return known[1:]
