@@ -151,3 +151,24 @@ def test_moments_are_read_as_people_write_them(text: str, moment: datetime) -> N
 def test_other_moments_are_refused_with_the_option(text: str) -> None:
     with pytest.raises(InvalidInputError, match="--since: "):
         parse_moment("--since", text, NOW)
+
+
+def test_a_view_is_filtered_compared_and_written_to_a_file(data: Path, add_calls: AddCalls, tmp_path: Path) -> None:
+    add_calls([*recent(8), *recent(3, destination=442079460000)], now=datetime.now(UTC))
+    asked = ("analytics", "--view", "calls", "--grouping", "period", "--since", "1h")
+    answer = json.loads(ringfence(data, *asked, "--filter", "destination=+44*", "--compare", "previous", "--json"))
+    assert answer["rows"][0][1] == 3
+    assert "11 calls; 0 from" in ringfence(data, *asked, "--compare", "previous")
+    file = tmp_path / "calls.csv"
+    ringfence(data, *asked, "--export", str(file))
+    assert file.read_text(encoding="utf-8").splitlines()[1].split(",")[1] == "11"
+    for options, words in (
+        (("--filter", "colour=red"), "'colour' is not one of"),
+        (("--filter", "direction"), "is not NAME=VALUE"),
+        (("--export", "calls.xlsx"), "must end in .csv or .parquet"),
+        (("--compare", "year"), "compare: 'year' is not one of"),
+    ):
+        with pytest.raises(InvalidInputError, match=words):
+            ringfence(data, *asked, *options)
+    lines = ringfence(data, "events", "--number", "+44*", "--json", "--filter", "country=GB").splitlines()
+    assert len(lines) == 3

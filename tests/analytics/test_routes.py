@@ -10,19 +10,22 @@ from datetime import timedelta
 from pathlib import Path
 from typing import Any
 
+import pyarrow as pa
+import pyarrow.parquet as pq
 import pytest
 from fastapi.testclient import TestClient
 from tests.analytics.conftest import AddCalls
 from tests.ingest.samples import NOON, every_second
 
 from ringfence.accounts import credentials
+from ringfence.analytics.cursor import Cursor, call_name
 from ringfence.analytics.views import GROUPINGS, VIEWS
 from ringfence.api.application import build_application
 from ringfence.api.spreadsheet import csv_line
 from ringfence.database.connection import Database
 from ringfence.mediation.process import MediationProcess
 from ringfence.settings import Settings
-from ringfence.vocabulary import Role
+from ringfence.vocabulary import Dataset, Role
 
 PERIOD = {"start": (NOON - timedelta(hours=1)).isoformat(), "end": (NOON + timedelta(hours=1)).isoformat()}
 
@@ -153,3 +156,64 @@ def test_an_unknown_device_is_404(viewer: TestClient) -> None:
 @pytest.mark.parametrize("path", ["analytics?view=calls", "analytics/views", "events", "events/new", "events/export"])
 def test_a_stranger_sees_nothing(viewer: TestClient, path: str) -> None:
     assert viewer.get(path, headers={"Authorization": "Bearer wrong"}).status_code == 401
+
+
+def test_a_view_is_filtered_and_compared(viewer: TestClient, add_calls: AddCalls) -> None:
+    add_calls([*every_second(30), *every_second(12, destination=442079460000, direction=1)])
+    asked = {"view": "calls", "grouping": "period", **PERIOD}
+    assert get(viewer, "analytics", **asked)["rows"][0][1] == 42
+    answer = get(viewer, "analytics", **asked, destination="+44*", direction="inbound", compare="previous")
+    assert answer["rows"][0][1] == 12
+    assert answer["filter"] == {"destination": "+44*", "direction": "inbound"}
+    assert (answer["compared"]["end"], answer["compared"]["rows"][0][1]) == (answer["start"], 0)
+    for name, word in (("compare", "year"), ("direction", "up"), ("code", "x"), ("result", "busy")):
+        refused = viewer.get("analytics", params={**asked, name: word})
+        assert refused.status_code == 400
+        assert refused.json()["message"].startswith(f"{name}: ")
+
+
+def test_a_view_is_exported_as_csv_and_parquet_with_the_same_rows(viewer: TestClient, add_calls: AddCalls) -> None:
+    add_calls([{"source": 0, "source_raw": "=HYPERLINK(1)", "source_class": 4}, {}, {}])
+    asked = {"view": "top_source", "grouping": "hour", **PERIOD}
+    rows = get(viewer, "analytics", **asked)["rows"]
+    text = viewer.get("analytics/export", params=asked).text
+    header, *lines = csv.reader(io.StringIO(text, newline=""))
+    assert header == ["time", "rank", "source", "calls"]
+    assert lines[0] == [str(value) for value in rows[0]]
+    assert lines[1][2] == "'=HYPERLINK(1)"
+    response = viewer.get("analytics/export", params=asked | {"format": "parquet"})
+    table = pq.read_table(io.BytesIO(response.content))
+    assert response.headers["content-disposition"] == 'attachment; filename="enum-top_source.parquet"'
+    assert table.to_pydict()["source"] == ["+12105550123", "=HYPERLINK(1)"]
+    assert table.schema.field("time").type == pa.timestamp("us", tz="UTC")
+    assert (table.schema.metadata or {})[b"ringfence.view"] == b"top_source"
+    empty = viewer.get("analytics/export", params=asked | {"number": "+49*", "format": "parquet"})
+    assert pq.read_table(io.BytesIO(empty.content)).num_rows == 0
+    assert viewer.get("analytics/export", params=asked | {"format": "xlsx"}).status_code == 400
+
+
+def test_the_call_log_takes_the_filters_of_views(viewer: TestClient, add_calls: AddCalls) -> None:
+    add_calls([{}, {"destination": 442079460000}, {"direction": 1}, {"rcode": 3}])
+
+    def found(**wanted: str) -> list[int]:
+        return sorted(call["sequence"] for call in get(viewer, "events", **wanted)["calls"])
+
+    assert found(number="+44*") == [2]
+    assert found(destination="+1900???????") == [1, 3, 4]
+    assert found(direction="inbound") == [3]
+    assert found(code="3") == [4]
+    assert found(call_type="premium") == [1, 3, 4]
+    assert found(country="GB") == [2]
+    assert found(site="main") == [1, 2, 3, 4]
+    assert found(site="elsewhere") == []
+    assert viewer.get("events", params={"codec": "PCMU"}).status_code == 400
+
+
+def test_one_call_is_found_by_its_id(viewer: TestClient, add_calls: AddCalls) -> None:
+    add_calls([{}, {}])
+    call = get(viewer, "events")["calls"][0]
+    answer = get(viewer, f"events/{call['id']}")
+    assert answer == {"call": call, "proof": None}
+    assert viewer.get("events/enum-MTI").status_code == 400
+    gone = call_name(Dataset.ENUM, Cursor(NOON, 99, 1))
+    assert viewer.get(f"events/{gone}").status_code == 404

@@ -22,13 +22,15 @@ def open_analytics(visit: Visit, query: str = "", **window: Any) -> Page:
 
 def test_the_four_fields_and_the_time(visit: Visit) -> None:
     page = open_analytics(visit)
-    assert page.locator(".toolbar .field-label").all_inner_texts() == ["Dataset", "View", "Grouping", "Device", "Time"]
-    assert page.get_by_label("Dataset").locator("option").all_inner_texts() == ["ENUM", "SIP"]
-    assert page.get_by_label("View").locator("option").all_inner_texts() == [
-        "Average CPS", "Calls", "Top 10 Source", "Top 10 Destination",
-    ]  # fmt: skip
-    assert page.get_by_label("Grouping").locator("option").all_inner_texts() == ["Minute", "Hour", "Day"]
-    expect(page.get_by_label("Device").locator("option")).to_have_text(["All", "enum-1", "enum-2", "enum-3"])
+    bar = page.get_by_role("search", name="What to show")
+    assert bar.locator(".field-label").all_inner_texts()[:5] == ["Dataset", "View", "Grouping", "Device", "Time"]
+    assert bar.get_by_label("Dataset").locator("option").all_inner_texts() == ["ENUM", "SIP"]
+    views = bar.get_by_label("View").locator("option").all_inner_texts()
+    assert {"Average CPS", "Top 10 Source", "Top 10 Destination", "Rules hit"} <= set(views)
+    assert "ASR" not in views
+    groupings = bar.get_by_label("Grouping").locator("option").all_inner_texts()
+    assert groupings[:5] == ["Second", "Minute", "15 minutes", "Hour", "Day"]
+    expect(bar.get_by_label("Device").locator("option")).to_have_text(["All", "enum-1", "enum-2", "enum-3", "probe-1"])
 
 
 def test_fields_change_the_rows_and_the_address_which_can_be_shared(visit: Visit) -> None:
@@ -97,7 +99,7 @@ def test_no_call_is_said_as_such(visit: Visit) -> None:
 def test_too_fine_a_grouping_offers_a_coarser_one(visit: Visit) -> None:
     page = open_analytics(visit, "?grouping=minute&range=30d")
     expect(page.locator("[data-state=failed]")).to_contain_text("43,200 minutes")
-    page.get_by_role("button", name="Group by hour").click()
+    page.get_by_role("button", name="Group by 15 minutes").click()
     expect(page.locator(".chart svg")).to_be_visible()
 
 
@@ -115,3 +117,69 @@ def test_hours_are_those_of_the_viewer_with_utc_on_hover(visit: Visit) -> None:
     cell = page.locator(".ag-row").nth(1).locator("[col-id=time] span").last
     expect(cell).to_have_text(re.compile(r"\d\d:00$"))  # Kolkata's hours, half past in UTC
     assert re.search(r":30:00\.000 UTC \(shown in Asia/(Kolkata|Calcutta)\)", cell.get_attribute("title") or "")
+
+
+def test_every_view_of_a_dataset_shows_its_figures(visit: Visit) -> None:
+    page = open_analytics(visit, "?dataset=sip&range=24h")
+    choice = page.get_by_role("search").get_by_label("View")
+    titles = choice.locator("option").all_inner_texts()
+    assert {"ASR", "PDD", "MOS and loss", "Top 10 Pairs"} <= set(titles)
+    for title in titles:
+        choice.select_option(title)
+        expect(page.locator("[data-state=content]")).to_be_visible()
+        expect(page.locator("[aria-busy=true]")).to_have_count(0)
+        expect(page.locator(".ag-row").first).to_be_visible()
+
+
+def test_filters_narrow_the_view_and_stand_in_the_address(visit: Visit) -> None:
+    page = open_analytics(visit, "?view=calls&grouping=period&range=24h")
+    page.get_by_text("Filters", exact=True).click()
+    page.get_by_label("Destination").fill("+1900*")
+    page.keyboard.press("Enter")
+    expect(page).to_have_url(re.compile(r"destination=%2B1900%2A"))
+    expect(page.locator(".ag-row [col-id=terminate] a, .ag-row .ag-cell[col-id=terminate] a").first).to_be_visible()
+    expect(page.locator(".ag-row .ag-cell[col-id=allow]").first).to_have_text("0")
+    expect(page.get_by_text("Filters (1)")).to_be_visible()
+    page.locator(".ag-row .ag-cell[col-id=terminate] a").first.click()
+    expect(page).to_have_url(re.compile(r"/calls\?.*destination=%2B1900%2A.*action=terminate"))
+    expect(page.locator(".ag-cell .pill").first).to_have_text("Terminate")
+
+
+def test_a_time_is_compared_with_an_earlier_one(visit: Visit) -> None:
+    page = open_analytics(visit, "?view=average_cps&grouping=hour&range=6h")
+    page.get_by_label("Compare with").select_option("The time before")
+    expect(page).to_have_url(re.compile("compare=previous"))
+    expect(page.locator(".ag-header-cell[col-id=change]")).to_be_visible()
+    expect(page.locator(".card-head")).to_contain_text("before")
+
+
+def test_the_rows_are_taken_away_as_a_file(visit: Visit) -> None:
+    page = open_analytics(visit, "?view=top_destination&grouping=period&range=24h")
+    rows = int(page.locator(".ag-root").get_attribute("aria-rowcount") or "0")
+    with page.expect_download() as started:
+        page.get_by_role("link", name="CSV").click()
+    text = started.value.path().read_text(encoding="utf-8")
+    assert started.value.suggested_filename == "enum-top_destination.csv"
+    assert len(text.splitlines()) == rows
+
+
+def test_a_view_is_saved_shared_opened_by_another_and_deleted(visit: Visit) -> None:
+    page = open_analytics(visit, "?view=top_destination&grouping=period&range=6h&number=%2B1900%2A")
+    expect(page.locator("[data-state=content]")).to_be_visible()
+    page.get_by_text("Saved views").click()
+    page.get_by_role("button", name="Save this view…").click()
+    page.get_by_label("Name").fill("Premium, last hours")
+    page.get_by_label("Share it with everybody").check()
+    page.get_by_role("button", name="Save", exact=True).click()
+    expect(page.locator(".menu.saved a", has_text="Premium, last hours")).to_be_attached()
+    other = visit().enter("vera").open("/analytics")
+    other.get_by_text("Saved views").click()
+    expect(other.locator(".menu.saved")).to_contain_text("of ada")
+    other.get_by_role("link", name="Premium, last hours").click()
+    expect(other).to_have_url(re.compile(r"view=top_destination"))
+    assert "number=%2B1900%2A" in other.url
+    expect(other.locator(".ag-row").first).to_be_visible()
+    page = visit().enter().open("/analytics")
+    page.get_by_text("Saved views").click()
+    page.get_by_role("button", name="Delete Premium, last hours").click()
+    expect(page.locator(".menu.saved a", has_text="Premium, last hours")).to_have_count(0)

@@ -36,7 +36,7 @@ def test_a_bar_leads_to_its_calls(visit: Visit) -> None:
 
 def test_a_call_opens_with_the_decision_that_it_ignored(visit: Visit) -> None:
     page = open_proof(visit, "?range=24h&verdict=ignored")
-    page.locator(".ag-row").first.click()
+    page.locator(".ag-row", has_text="premium").first.click()
     drawer = page.get_by_role("complementary", name="Call")
     expect(drawer.locator(".proof .pill.ignored").first).to_be_visible()
     expect(drawer.locator(".proof")).to_contain_text("premium")

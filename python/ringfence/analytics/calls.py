@@ -19,10 +19,22 @@ from psycopg.rows import dict_row
 from ringfence._native import parse_source
 from ringfence.analytics.buckets import QUERY_TIMEOUT_S, time_limit
 from ringfence.analytics.cursor import Cursor, call_name
+from ringfence.analytics.filters import FILTERS, EventFilter
+from ringfence.analytics.filters import conditions as conditions_of
 from ringfence.analytics.sip_calls import SIP_PAGE, SipCall, sip_call
 from ringfence.analytics.words import number_text
 from ringfence.errors import InvalidInputError, NotFoundError
-from ringfence.vocabulary import Action, CallResult, Dataset, Direction, NumberClass, Reason
+from ringfence.vocabulary import (
+    Action,
+    Attestation,
+    CallResult,
+    CallSide,
+    CallType,
+    Dataset,
+    Direction,
+    NumberClass,
+    Reason,
+)
 
 MAX_LIMIT = 10_000
 
@@ -34,7 +46,7 @@ _LONGEST_PERIOD = timedelta(days=400)
 
 @dataclass(frozen=True)
 class CallFilter:
-    """Which calls. None matches all; numbers are E.164 with or without plus, or raw text that is no number."""
+    """Which calls. None matches all. The fields that views have too mean the same here (`filters.EventFilter`)."""
 
     dataset: Dataset = Dataset.ENUM
     device: str | None = None
@@ -50,6 +62,24 @@ class CallFilter:
     # Of dataset SIP, as `action` and `rule` are of dataset ENUM.
     result: CallResult | None = None
     call_id: str | None = None
+    site: str | None = None
+    direction: Direction | None = None
+    call_type: CallType | None = None
+    country: str | None = None
+    code: int | None = None
+    released_by: CallSide | None = None
+    attestation: Attestation | None = None
+    codec: str | None = None
+
+    @classmethod
+    def of(cls, wanted: EventFilter, dataset: Dataset, **more: Any) -> CallFilter:
+        """The calls that a filter of views lets through."""
+        return cls(dataset, **{name: getattr(wanted, name) for name in FILTERS}, **more)
+
+    @property
+    def events(self) -> EventFilter:
+        """What views have too."""
+        return EventFilter(**{name: getattr(self, name) for name in FILTERS})
 
 
 @dataclass(frozen=True)
@@ -122,8 +152,7 @@ class Call:
 
 AnyCall: TypeAlias = Call | SipCall
 
-_ONLY_ENUM = ("action", "rule")
-_ONLY_SIP = ("result", "call_id")
+_AT_SITE = "device_id IN (SELECT device_id FROM device JOIN site USING (site_id) WHERE site.name = %(site)s)"
 
 # Names are looked up for the page's rows only.
 _PAGE = """
@@ -276,30 +305,18 @@ def _conditions(wanted: CallFilter) -> tuple[list[str], dict[str, Any]]:
     """SQL conditions (constant text) and their values; periods of time come on top."""
     if not 1 <= wanted.limit <= MAX_LIMIT:
         raise InvalidInputError(f"limit: {wanted.limit} must be from 1 to {MAX_LIMIT}")
-    others = _ONLY_ENUM if wanted.dataset is Dataset.SIP else _ONLY_SIP
-    for field in others:
-        if getattr(wanted, field) is not None:
-            raise InvalidInputError(f"{field}: calls of dataset {wanted.dataset.word} have none")
+    if wanted.call_id is not None and wanted.dataset is not Dataset.SIP:
+        raise InvalidInputError(f"call_id: calls of dataset {wanted.dataset.word} have none")
     for field in ("start", "end"):
         moment: datetime | None = getattr(wanted, field)
         if moment is not None and moment.tzinfo is None:
             raise InvalidInputError(f"{field}: {moment.isoformat()} has no time zone, must have one")
-    conditions: list[str] = ["true"]
-    values: dict[str, Any] = {"start": wanted.start}
-    if wanted.number is not None:
-        conditions.append(
-            f"({_side('source', 'number', wanted.number, values)}"
-            f" OR {_side('destination', 'number', wanted.number, values)})"
-        )
-    if wanted.source is not None:
-        conditions.append(_side("source", "source", wanted.source, values))
-    if wanted.destination is not None:
-        conditions.append(_side("destination", "destination", wanted.destination, values))
+    shared, values = conditions_of(wanted.events, wanted.dataset)
+    conditions = ["true", *shared]
+    values["start"] = wanted.start
     for condition, name, value in (
         ("device_id = (SELECT device_id FROM device WHERE name = %(device)s)", "device", wanted.device),
-        ("action = %(action)s", "action", None if wanted.action is None else int(wanted.action)),
-        ("rule_id = (SELECT rule_id FROM policy_rule WHERE name = %(rule)s)", "rule", wanted.rule),
-        ("result = %(result)s", "result", None if wanted.result is None else int(wanted.result)),
+        (_AT_SITE, "site", wanted.site),
         ("call_id = %(call_id)s", "call_id", wanted.call_id),
         ("time < %(end)s", "end", wanted.end),
     ):
@@ -317,17 +334,6 @@ def _conditions(wanted: CallFilter) -> tuple[list[str], dict[str, Any]]:
             "before_sequence": wanted.before.sequence,
         }
     return conditions, values
-
-
-def _side(column: str, name: str, text: str, values: dict[str, Any]) -> str:
-    """Condition for a number, or for the raw text when `text` is not E.164 digits."""
-    digits = text.removeprefix("+")
-    if digits.isascii() and digits.isdigit() and len(digits) <= 18 and not digits.startswith("0"):
-        values[f"{name}_digits"] = int(digits)
-        values[f"{name}_text"] = text
-        return f"({column} = %({name}_digits)s OR ({column} = 0 AND {column}_raw = %({name}_text)s))"
-    values[f"{name}_text"] = text
-    return f"({column} = 0 AND {column}_raw = %({name}_text)s)"
 
 
 def _fetch(

@@ -12,12 +12,13 @@ from typing import Any
 from ringfence.errors import InvalidInputError
 from ringfence.numbering.countries import country_id
 from ringfence.policy.patterns import numbers_of
-from ringfence.vocabulary import Action, Attestation, CallResult, CallSide, CallType, Dataset, Direction
+from ringfence.vocabulary import Action, Attestation, CallResult, CallSide, CallType, Dataset, Direction, NumberClass
 
 # Digits of the longest E.164 number (ITU-T E.164 section 6).
 _LONGEST = 15
 _ONLY_ENUM = ("action", "rule")
 _ONLY_SIP = ("result", "released_by", "attestation", "codec")
+_CLASS_WORDS = frozenset(one.word for one in NumberClass)
 # Column of a response code.
 CODE_COLUMNS = {Dataset.ENUM: "rcode", Dataset.SIP: "status"}
 OUTCOME_COLUMNS = {Dataset.ENUM: "action", Dataset.SIP: "result"}
@@ -111,6 +112,10 @@ def _side(column: str, name: str, text: str, values: dict[str, Any]) -> str:
     digits = text.removeprefix("+")
     values[f"{name}_text"] = text
     of_text = f"({column} = 0 AND {column}_raw = %({name}_text)s)"
+    if text in _CLASS_WORDS:  # where there was no text, the word of the class stands for the number
+        values[f"{name}_class"] = int(NumberClass.from_word(text))
+        of_nothing = f"({column} = 0 AND {column}_raw IS NULL AND {column}_class = %({name}_class)s)"
+        return f"({of_text} OR {of_nothing})"
     if digits.isascii() and digits.isdigit() and len(digits) <= 18 and not digits.startswith("0"):
         values[f"{name}_digits"] = int(digits)
         return f"({column} = %({name}_digits)s OR {of_text})"

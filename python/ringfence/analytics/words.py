@@ -6,7 +6,7 @@ from collections.abc import Sequence
 
 from ringfence.errors import InvalidInputError
 from ringfence.numbering.display import e164
-from ringfence.vocabulary import Action, CallResult, Dataset, NumberClass
+from ringfence.vocabulary import Dataset, NumberClass
 
 
 def number_text(number: int, raw: str | None, number_class: int) -> str:
@@ -24,13 +24,3 @@ def one_of(field: str, value: str, words: Sequence[str]) -> str:
 def parse_dataset(word: str) -> Dataset:
     """`enum` or `sip`; InvalidInputError for anything else."""
     return Dataset[one_of("dataset", word, [dataset.word for dataset in Dataset]).upper()]
-
-
-def parse_action(word: str) -> Action:
-    """`allow`, `terminate`, `redirect` or `none`; InvalidInputError for anything else."""
-    return Action[one_of("action", word, [action.word for action in Action]).upper()]
-
-
-def parse_result(word: str) -> CallResult:
-    """`answered`, `busy`, `no_answer` …; InvalidInputError for anything else."""
-    return CallResult[one_of("result", word, [result.word for result in CallResult]).upper()]

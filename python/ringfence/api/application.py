@@ -38,6 +38,7 @@ RESOURCES = (
     "edge",
     "edge_events",
     "analytics",
+    "saved_views",
     "events",
     "enforcement",
     "status",

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import sys
 from datetime import UTC, datetime
+from pathlib import Path
 from typing import Annotated, Any
 from zoneinfo import ZoneInfo, ZoneInfoNotFoundError
 
@@ -12,11 +13,13 @@ from rich import box
 from rich.console import Console
 from rich.table import Table
 
-from ringfence.analytics.views import GROUPINGS, VIEWS
-from ringfence.cli.client import connect
-from ringfence.cli.options import ConfigOption, DataOption, JsonOption, settings_from
-from ringfence.cli.output import print_json, print_table
-from ringfence.cli.period import parse_moment
+from ringfence.analytics.asking import COMPARISONS
+from ringfence.analytics.views import FILTERS, GROUPINGS, VIEWS
+from ringfence.cli.client import Client, connect
+from ringfence.cli.options import ConfigOption, DataOption, FilterOption, JsonOption, settings_from
+from ringfence.cli.output import print_json, print_line, print_table
+from ringfence.cli.period import parse_moment, parse_named
+from ringfence.errors import InvalidInputError
 
 _BAR_WIDTH = 30
 
@@ -35,30 +38,59 @@ def analytics(
     until: Annotated[str, typer.Option(help="End: so long ago or a time.", show_default="now")] = "0s",
     limit: Annotated[int, typer.Option(help="Ranks of each bucket in a top view.")] = 10,
     zone: Annotated[str, typer.Option(help="Time zone that hours and days follow.")] = "UTC",
+    named: FilterOption = None,
+    compare: Annotated[
+        str | None, typer.Option(help=f"With an earlier period: {', '.join(COMPARISONS)}.", show_default=False)
+    ] = None,
+    export: Annotated[
+        Path | None, typer.Option(help="Write the rows to FILE, .csv or .parquet.", show_default=False)
+    ] = None,
     as_json: JsonOption = False,
     config: ConfigOption = None,
     data: DataOption = None,
 ) -> None:
     """Count calls over time: a view of a dataset, by second to week."""
     now = datetime.now(UTC)
+    filters = parse_named("--filter", named)
+    for name in filters.keys() - set(FILTERS):
+        raise InvalidInputError(f"--filter: {name!r} is not one of {', '.join(FILTERS)}")
+    question: dict[str, Any] = {
+        "view": view,
+        "dataset": dataset,
+        "grouping": grouping,
+        "device": None if device.casefold() == "all" else device,
+        "start": parse_moment("--since", since, now).isoformat(),
+        "end": parse_moment("--until", until, now).isoformat(),
+        "limit": limit,
+        "zone": zone,
+        **filters,
+    }
     with connect(settings_from(config, data)) as client:
-        answer = client.get(
-            "analytics",
-            view=view,
-            dataset=dataset,
-            grouping=grouping,
-            device=None if device.casefold() == "all" else device,
-            start=parse_moment("--since", since, now).isoformat(),
-            end=parse_moment("--until", until, now).isoformat(),
-            limit=limit,
-            zone=zone,
-        )
+        if export is not None:
+            _export(client, question, export)
+            return
+        answer = client.get("analytics", **question, compare=compare)
     if as_json:
         print_json(answer)
     elif sys.stdout.isatty():
         _print_bars(answer)
     else:
         print_table(answer["columns"], _shown_rows(answer))
+    if not as_json and answer["compared"] is not None:
+        _print_change(answer)
+
+
+def _export(client: Client, question: dict[str, Any], file: Path) -> None:
+    form = file.suffix.removeprefix(".")
+    if form not in ("csv", "parquet"):
+        raise InvalidInputError(f"--export: {file} must end in .csv or .parquet")
+    asked = {name: value for name, value in question.items() if value is not None}
+    parts = list(client.stream("analytics/export", asked | {"format": form}))
+    try:
+        file.write_bytes(b"".join(parts))
+    except OSError as error:
+        raise InvalidInputError(f"--export: {file} cannot be written: {error.strerror}") from None
+    print_line(f"{file}: written")
 
 
 def _shown_rows(answer: dict[str, Any]) -> list[list[Any]]:
@@ -94,6 +126,19 @@ def _print_bars(answer: dict[str, Any]) -> None:
     Console().print(table)
     if not rows:
         Console().print("No calls in this period.", style="dim")
+
+
+def _print_change(answer: dict[str, Any]) -> None:
+    """How the calls of the period stand to those of the earlier one, where the view counts them."""
+    earlier = answer["compared"]
+    begin = f"{earlier['start']} to {earlier['end']}"
+    if "calls" not in answer["columns"]:
+        print_line(f"Compared with {begin}: see --json.")
+        return
+    place = answer["columns"].index("calls")
+    now, then = (sum(row[place] or 0 for row in one["rows"]) for one in (answer, earlier))
+    change = f" ({(now - then) / then:+.1%})" if then else ""
+    print_line(f"{now:,} calls; {then:,} from {begin}{change}")
 
 
 def _measure(columns: list[str], rows: list[list[Any]]) -> int:

@@ -11,11 +11,12 @@ from typing import Annotated, Any
 
 import typer
 
+from ringfence.analytics.filters import FILTERS
 from ringfence.cli.client import Client, connect
-from ringfence.cli.options import ConfigOption, DataOption, JsonOption, settings_from
+from ringfence.cli.options import ConfigOption, DataOption, FilterOption, JsonOption, settings_from
 from ringfence.cli.output import print_table
-from ringfence.cli.period import parse_moment
-from ringfence.errors import UnavailableError
+from ringfence.cli.period import parse_moment, parse_named
+from ringfence.errors import InvalidInputError, UnavailableError
 
 _PAGE = 1000
 _POLL_S = 0.5
@@ -35,7 +36,9 @@ def register(app: typer.Typer) -> None:
 def events(
     since: Annotated[str | None, typer.Option(help="Begin: so long ago (90s, 1h) or a time.")] = None,
     until: Annotated[str | None, typer.Option(help="End: so long ago or a time.")] = None,
-    number: Annotated[str | None, typer.Option(help="Source or destination.")] = None,
+    number: Annotated[
+        str | None, typer.Option(help="Source or destination: a number, or a pattern such as +1900*.")
+    ] = None,
     source: Annotated[str | None, typer.Option(help="Source.")] = None,
     destination: Annotated[str | None, typer.Option(help="Destination.")] = None,
     device: Annotated[str, typer.Option(help="Name of one device, or All.")] = "All",
@@ -44,6 +47,7 @@ def events(
     result: Annotated[str | None, typer.Option(help="Of dataset sip: answered, busy, no_answer …")] = None,
     call_id: Annotated[str | None, typer.Option(help="Of dataset sip: Call-ID.")] = None,
     dataset: Annotated[str, typer.Option(help="enum or sip.")] = "enum",
+    named: FilterOption = None,
     limit: Annotated[int, typer.Option(min=1, help="Most calls to print; following goes on beyond.")] = 100,
     follow: Annotated[bool, typer.Option("--follow", "-f", help="Go on with new calls until stopped.")] = False,
     as_json: JsonOption = False,
@@ -52,15 +56,19 @@ def events(
 ) -> None:
     """Print calls and what was decided, or with --dataset sip how they went; with --json one object a line."""
     now = datetime.now(UTC)
+    filters = parse_named("--filter", named)
+    for name in filters.keys() - set(FILTERS):
+        raise InvalidInputError(f"--filter: {name!r} is not one of {', '.join(FILTERS)}")
     wanted = {
+        **filters,
         "dataset": dataset,
         "device": None if device.casefold() == "all" else device,
-        "number": number,
-        "source": source,
-        "destination": destination,
-        "action": action,
-        "rule": rule,
-        "result": result,
+        "number": number or filters.get("number"),
+        "source": source or filters.get("source"),
+        "destination": destination or filters.get("destination"),
+        "action": action or filters.get("action"),
+        "rule": rule or filters.get("rule"),
+        "result": result or filters.get("result"),
         "call_id": call_id,
         "start": parse_moment("--since", since, now).isoformat() if since else None,
         "end": parse_moment("--until", until, now).isoformat() if until else None,

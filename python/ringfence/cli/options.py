@@ -23,3 +23,14 @@ def settings_from(config: Path | None, data: Path | None, **flags: Any) -> Setti
     """Settings from file, environment and flags; `api__port` is the setting `api.port`."""
     named = {name.replace("__", "."): value for name, value in flags.items()}
     return load_settings(config, flags={"data": data, **named})
+
+
+FilterOption = Annotated[
+    list[str] | None,
+    typer.Option(
+        "--filter",
+        metavar="NAME=VALUE",
+        help="Only calls with it, such as call_type=premium, direction=inbound, country=US, site=hq; may be repeated.",
+        show_default=False,
+    ),
+]

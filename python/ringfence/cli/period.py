@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+from collections.abc import Sequence
 from datetime import datetime, timedelta
 
 from ringfence.errors import InvalidInputError
@@ -33,3 +34,14 @@ def parse_duration(option: str, text: str) -> timedelta:
     if not parts or "".join(f"{count}{unit}" for count, unit in parts) not in (text, f"{text}m"):
         raise InvalidInputError(f"{option}: {text!r} is not a duration; expected such as 90s, 10m, 2h, or minutes")
     return sum((timedelta(**{_UNITS[unit]: int(count)}) for count, unit in parts), timedelta())
+
+
+def parse_named(option: str, words: Sequence[str] | None) -> dict[str, str]:
+    """`["call_type=premium"]` → {"call_type": "premium"}. InvalidInputError for what has no name or value."""
+    found: dict[str, str] = {}
+    for word in words or ():
+        name, sign, value = word.partition("=")
+        if not (name and sign and value):
+            raise InvalidInputError(f"{option}: {word!r} is not NAME=VALUE, must be such as call_type=premium")
+        found[name.replace("-", "_")] = value
+    return found

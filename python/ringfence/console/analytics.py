@@ -1,123 +1,185 @@
-"""The Analytics page: dataset, view, grouping and device over a time range, as a chart and as the same rows in a table.
+"""The Analytics page: dataset, view, grouping and device over a time, as a chart and as the same rows in a table.
 
-Every bar and number leads to the calls behind it. A range that ends now refreshes itself.
+Every mark and number leads to the calls behind it. A time that ends now refreshes itself. What is on the page stands in
+its address, can be saved under a name, compared with an earlier time, and taken away as CSV or Parquet.
 """
 
 from __future__ import annotations
 
-from dataclasses import dataclass, replace
-from datetime import UTC, datetime, timedelta
+from dataclasses import replace
+from datetime import UTC, datetime
 from typing import Any
 
+import psycopg
 from nicegui import ui
 
-from ringfence.analytics.views import OUTCOMES, VIEWS, AnalyticsQuery, AnalyticsResult, run_query
+from ringfence.analytics.asking import FILTER_WORDS, filter_words, parse_filter, shifted
+from ringfence.analytics.filters import filters_of
+from ringfence.analytics.views import VIEWS, AnalyticsQuery, AnalyticsResult, run_query, views_of
 from ringfence.console import chart
-from ringfence.console.address import TimeRange, iso, link
+from ringfence.console.address import iso, link
+from ringfence.console.analytics_question import COMPARISON_WORDS, GROUPING_WORDS, LENGTHS, Question, coarser
+from ringfence.console.analytics_table import has_totals, table_columns, table_rows, total_calls
+from ringfence.console.chart_views import draw_view
 from ringfence.console.drawing import Drawing
-from ringfence.console.frame import Query, Region, View, heading, load, page
-from ringfence.console.markup import Choice, Tag
-from ringfence.console.numbers import national
+from ringfence.console.frame import Region, View, heading, load, page
+from ringfence.console.markup import Choice, Tag, button, text_field
+from ringfence.console.saved_views import SavedViews
 from ringfence.console.time_field import TimeField
-from ringfence.console.words import RESULT_WORDS
+from ringfence.console.words import ACTION_WORDS, RESULT_WORDS, plain
 from ringfence.errors import InvalidInputError
 from ringfence.mediation.devices import list_devices
+from ringfence.mediation.sites import list_sites
 from ringfence.vocabulary import Dataset
 
 REFRESH_S = 3.0
-# The views that this page knows to draw.
-DRAWN = ("average_cps", "calls", "top_source", "top_destination")
-GROUPING_LENGTHS = {"minute": timedelta(minutes=1), "hour": timedelta(hours=1), "day": timedelta(days=1)}
-GROUPING_WORDS = {"minute": "Minute", "hour": "Hour", "day": "Day"}
+API = "/api/v1/analytics/export"
 
+# Filters as fields of text; the others are choices of words.
+_TEXT_FIELDS = {
+    "number": ("Number", "+1900*"),
+    "source": ("Source", "+1210…"),
+    "destination": ("Destination", "+1900*"),
+    "country": ("Country", "US"),
+    "rule": ("Rule", "any"),
+    "code": ("Response code", "486"),
+    "codec": ("Codec", "PCMA"),
+}
+_CHOICE_TITLES = {
+    "direction": "Direction",
+    "action": "Action",
+    "result": "Result",
+    "call_type": "Call type",
+    "released_by": "Released by",
+    "attestation": "Attestation",
+}
 
-@dataclass(frozen=True)
-class Question:
-    """The page's state: what the four fields and the time say."""
-
-    dataset: Dataset
-    view: str
-    grouping: str
-    device: str | None
-    time: TimeRange
-
-    @classmethod
-    def from_query(cls, query: Query) -> Question:
-        """Read the query parameters. InvalidInputError names one that makes no sense."""
-        datasets = {dataset.word: dataset for dataset in Dataset}
-        return cls(
-            datasets[_one_of("dataset", query.get("dataset", "enum"), tuple(datasets))],
-            _one_of("view", query.get("view", "average_cps"), tuple(DRAWN)),
-            _one_of("grouping", query.get("grouping", "hour"), tuple(GROUPING_LENGTHS)),
-            query.get("device") or None,
-            TimeRange.from_query(query, "24h"),
-        )
-
-    @property
-    def address(self) -> str:
-        """The page in this state."""
-        fields = {"dataset": self.dataset.word, "view": self.view, "grouping": self.grouping, "device": self.device}
-        return link("/analytics", fields | self.time.as_query())
-
-    def query(self, now: datetime, zone: str) -> AnalyticsQuery:
-        """What to ask the domain."""
-        start, end = self.time.bounds(now)
-        return AnalyticsQuery(self.dataset, self.view, self.grouping, self.device, start, end, zone=zone)
+Answer = tuple[AnalyticsResult, AnalyticsResult | None]
 
 
 @page("/analytics", "Analytics", "insights")
 def build(view: View) -> None:
     """Lay out the page."""
-    with Tag("div", classes="page-head"):
+    head = Tag("div", classes="page-head")
+    with head:
         heading("Analytics")
     try:
         question = Question.from_query(view.query)
     except InvalidInputError as error:
         Region("card").failed(error.message, lambda: ui.navigate.to("/analytics"), "Start afresh")
         return
-    _Page(view, question)
+    _Page(view, question, head)
 
 
 class _Page:
-    def __init__(self, view: View, question: Question) -> None:
+    def __init__(self, view: View, question: Question, head: Tag) -> None:
         self.view = view
         self.question = question
-        self.shown: tuple[Question, list[Any]] | None = None
+        self.shown: tuple[Question, Any] | None = None
         self.drawing: Drawing | None = None
         self.table: ui.aggrid | None = None
-        with Tag("div", classes="toolbar", role="search", aria_label="What to show"):
-            self._lay_out_fields()
+        self.devices: dict[str, str] = {}
+        self.sites: dict[str, str] = {}
+        self.saved = SavedViews(view, lambda: self.question)
+        with head:
+            self.tools = Tag("div", classes="contents")
+        self.toolbar = Tag("div", classes="toolbar", role="search", aria_label="What to show")
+        self.filters = Tag("details", classes="card more-filters")
+        self._lay_out_fields()
         self.region = Region("stack")
         ui.timer(0, self._start, once=True)
         ui.timer(REFRESH_S, self._refresh, immediate=False)
 
     def _lay_out_fields(self) -> None:
         asked = self.question
-        Choice("Dataset", {d.word: d.name for d in Dataset}, asked.dataset.word,
-               lambda value: self._ask(dataset=Dataset.from_word(value)), name="dataset")  # fmt: skip
-        Choice("View", {view: VIEWS[view].title for view in DRAWN}, asked.view,
-               lambda value: self._ask(view=value), name="view")  # fmt: skip
-        self.grouping = Choice("Grouping", GROUPING_WORDS, asked.grouping,
-                               lambda value: self._ask(grouping=value), name="grouping")  # fmt: skip
-        self.device = Choice("Device", {"": "All"}, asked.device or "",
-                             lambda value: self._ask(device=value or None), name="device")  # fmt: skip
-        self.time = TimeField(asked.time, lambda time: self._ask(time=time))
+        self.toolbar.clear()
+        with self.toolbar:
+            Choice("Dataset", {d.word: d.name for d in Dataset}, asked.dataset.word,
+                   lambda value: self._ask(dataset=Dataset.from_word(value)), name="dataset")  # fmt: skip
+            Choice("View", {view.id: view.title for view in views_of(asked.dataset)}, asked.view,
+                   lambda value: self._ask(view=value), name="view")  # fmt: skip
+            self.grouping = Choice("Grouping", GROUPING_WORDS, asked.grouping,
+                                   lambda value: self._ask(grouping=value), name="grouping")  # fmt: skip
+            self.device = Choice("Device", {"": "All"} | self.devices, asked.device or "",
+                                 lambda value: self._ask(device=value or None), name="device")  # fmt: skip
+            self.time = TimeField(asked.time, lambda time: self._ask(time=time))
+            Choice("Compare with", COMPARISON_WORDS, asked.compare or "",
+                   lambda value: self._ask(compare=value or None), name="compare")  # fmt: skip
+        self._lay_out_filters()
+        self._lay_out_tools()
+
+    def _lay_out_filters(self) -> None:
+        said = filter_words(self.question.filter)
+        self.filters.clear()
+        with self.filters:
+            Tag("summary", f"Filters ({len(said)})" if said else "Filters")
+            with Tag("div", classes="toolbar flat"):
+                for name in filters_of(self.question.dataset):
+                    self._lay_out_filter(name, said.get(name, ""))
+                if said:
+                    button("Clear", lambda: self._ask(filter=parse_filter({})), icon="filter_alt_off", classes="quiet")
+
+    def _lay_out_filter(self, name: str, value: str) -> None:
+        def changed(text: str) -> Any:
+            return self._filter(name, text)
+
+        if name == "site":
+            Choice("Site", {"": "All"} | self.sites, value, changed, name=name)
+        elif name in FILTER_WORDS:
+            words = ACTION_WORDS | RESULT_WORDS
+            options = {word: words.get(word, plain(word).capitalize()) for word in FILTER_WORDS[name]}
+            Choice(_CHOICE_TITLES[name], {"": "Any"} | options, value, changed, name=name)
+        else:
+            title, example = _TEXT_FIELDS[name]
+            text_field(title, value, changed, name=name, placeholder=example)
+
+    def _lay_out_tools(self) -> None:
+        asked = self.question
+        start, end = asked.time.bounds(datetime.now(UTC))
+        words = asked.words | {"start": iso(start), "end": iso(end), "zone": self.view.zone, "compare": None}
+        self.tools.clear()
+        with self.tools:
+            self.saved.lay_out()
+            for form, title in (("csv", "CSV"), ("parquet", "Parquet")):
+                address = link(API, words | {"format": form})
+                with Tag("a", classes="button quiet", href=address, download=True, title=f"These rows as {title}"):
+                    ui.icon("download").props("aria-hidden=true")
+                    Tag("span", title)
 
     async def _start(self) -> None:
         async def names() -> None:
-            devices = await self.view.session.ask(list_devices)
-            self.device.offer(
-                {"": "All"} | {device.name: device.name for device in devices}, self.question.device or ""
-            )
+            self.devices = {device.name: device.name for device in await self.view.session.ask(list_devices)}
+            self.sites = {site.site.name: site.site.name for site in await self.view.session.ask(list_sites)}
+            await self.saved.read()
+            # The fields stay as they are: somebody may have begun to choose.
+            self.device.offer({"": "All"} | self.devices, self.question.device or "")
+            self._lay_out_filters()
+            self.saved.fill()
 
         if await load(self.region, names, self._start):
             await self._refresh(first=True)
 
+    async def _filter(self, name: str, text: str) -> None:
+        words = filter_words(self.question.filter) | {name: text}
+        try:
+            wanted = parse_filter(words)
+        except InvalidInputError as error:
+            self.view.say(error.message, is_fault=True)
+            return
+        await self._ask(filter=wanted)
+
     async def _ask(self, **changes: Any) -> None:
-        self.question = replace(self.question, **changes)
+        before = self.question
+        self.question = replace(before, **changes).fitting()
         self.view.show_address(self.question.address)
-        if "time" in changes:
-            self.time.show(self.question.time)
+        if self.question.dataset is not before.dataset:
+            self._lay_out_fields()
+        else:
+            if "time" in changes:
+                self.time.show(self.question.time)
+            if "filter" in changes:
+                self._lay_out_filters()
+            self._lay_out_tools()
         self.region.stale()
         await self._refresh(first=True)
 
@@ -132,119 +194,94 @@ class _Page:
 
         async def answer() -> None:
             query = asked.query(datetime.now(UTC), self.view.zone)
-            bars = (query.end - query.start) / GROUPING_LENGTHS[asked.grouping]
-            if bars > chart.MAX_BARS:
-                self._too_fine(round(bars))
+            if asked.grouping in LENGTHS and (query.end - query.start) / LENGTHS[asked.grouping] > chart.MAX_BARS:
+                self._too_fine(query)
                 return
-            result = await self.view.session.ask(run_query, query)
+            found = await self.view.session.ask(_answer, query, asked.compare)
             if asked is self.question:  # else a newer question is under way
-                self._show(asked, result)
+                self._show(asked, *found)
 
         await load(self.region, answer, lambda: self._refresh(first=True))
 
-    def _too_fine(self, bars: int) -> None:
-        coarser = "hour" if self.question.grouping == "minute" else "day"
+    def _too_fine(self, query: AnalyticsQuery) -> None:
+        bars = round((query.end - query.start) / LENGTHS[query.grouping])
+        better = coarser(query.grouping, query.end - query.start, chart.MAX_BARS)
+        fine, words = GROUPING_WORDS[query.grouping].lower(), GROUPING_WORDS[better].lower()
         self.shown = None
         self.region.failed(
-            f"{bars:,} {self.question.grouping}s are more than a chart can show. Group them by {coarser}, "
-            "or choose a shorter time.",
-            lambda: self._regroup(coarser),
-            f"Group by {coarser}",
+            f"{bars:,} {fine}s are more than a chart can show. Group them by {words}, or choose a shorter time.",
+            lambda: self._regroup(better),
+            f"Group by {words}",
         )
 
-    def _show(self, asked: Question, result: AnalyticsResult) -> None:
-        if self.shown == (asked, result.rows) and self.region.state != "loading":
+    def _show(self, asked: Question, result: AnalyticsResult, compared: AnalyticsResult | None) -> None:
+        figures = (result.rows, compared.rows if compared else None)
+        if self.shown == (asked, figures) and self.region.state != "loading":
             return
         same = self.shown is not None and self.shown[0] == asked and self.region.state == "content"
-        self.shown = (asked, result.rows)
-        calls = sum(row[result.columns.index("calls")] for row in result.rows)
-        if not calls:
+        self.shown = (asked, figures)
+        if not total_calls(result):
             self.region.empty(f"No {asked.dataset.name} calls in this time", _why_empty(asked))
-        elif same and self.drawing is not None and self.table is not None:
-            self.drawing.redraw(chart.draw(result))
-            self.table.run_grid_method("setGridOption", "rowData", _rows(result))
+        elif same and self.table is not None and (self.drawing is None) == (draw_view(result) is None):
+            if self.drawing is not None:
+                self.drawing.redraw(draw_view(result, compared) or {})
+            self.table.run_grid_method("setGridOption", "rowData", table_rows(result, compared))
         else:
             with self.region.content():
-                self._lay_out(result, calls)
+                self._lay_out(result, compared)
 
-    def _lay_out(self, result: AnalyticsResult, calls: int) -> None:
-        view = VIEWS[result.query.view]
-        with Tag("section", classes="card"):
-            with Tag("div", classes="card-head"):
-                Tag("h2", f"{view.title} by {result.query.grouping}")
-                Tag("span", f"{calls:,} calls" if "rank" not in result.columns else "",
-                    classes="muted")  # fmt: skip
-            self.drawing = Drawing(chart.draw(result))
+    def _lay_out(self, result: AnalyticsResult, compared: AnalyticsResult | None) -> None:
+        drawn = draw_view(result, compared)
+        self.drawing = None
+        if drawn is not None:
+            with Tag("section", classes="card"):
+                self._lay_out_head(result, compared)
+                self.drawing = Drawing(drawn)
+        rows = table_rows(result, compared)
+        is_aligned = compared is not None and VIEWS[result.query.view].chart in ("line", "stack")
         with Tag("section", classes="grid still"):
             self.table = ui.aggrid(
                 {
-                    "columnDefs": _columns(result),
-                    "rowData": _rows(result),
+                    "columnDefs": table_columns(result, has_before=is_aligned),
+                    "rowData": rows if is_aligned else table_rows(result),
                     ":getRowId": "(params) => params.data.id",
                     "defaultColDef": {"sortable": True, "resizable": True, "suppressMovable": True, "flex": 1,
-                                      "minWidth": 84},
-                    "domLayout": "autoHeight" if len(result.rows) <= 14 else "normal",
+                                      "minWidth": 92},
+                    "domLayout": "autoHeight" if len(rows) <= 14 else "normal",
                     "suppressCellFocus": False,
                 }
             )  # fmt: skip
-            if len(result.rows) > 14:
+            if len(rows) > 14:
                 self.table.style("height: 460px")
 
-
-def _columns(result: AnalyticsResult) -> list[dict[str, Any]]:
-    widths = {"time": 130, "source": 170, "destination": 170}
-    titles = {"time": "Time", "cps": "Calls a second", "none": "No opinion"} | RESULT_WORDS
-    columns: list[dict[str, Any]] = []
-    for name in result.columns:
-        column: dict[str, Any] = {"field": name, "headerName": titles.get(name, name.capitalize())}
-        if name == "time":
-            column[":cellRenderer"] = "rf.cells.bucket"
-        elif name == "cps":
-            column |= {
-                "type": "rightAligned",
-                ":valueFormatter": "(p) => Number(p.value).toFixed(p.value < 10 ? 3 : 1)",
-            }
-        elif name == "rank":
-            column |= {"maxWidth": 84}
-        else:
-            column[":cellRenderer"] = "rf.cells.linked"
-            if name not in ("source", "destination"):
-                column["type"] = "rightAligned"
-        columns.append(column | ({"minWidth": widths[name]} if name in widths else {}))
-    return columns
+    def _lay_out_head(self, result: AnalyticsResult, compared: AnalyticsResult | None) -> None:
+        view, grouping = VIEWS[result.query.view], GROUPING_WORDS[result.query.grouping].lower()
+        with Tag("div", classes="card-head"):
+            Tag("h2", view.title if result.query.grouping == "period" else f"{view.title} by {grouping}")
+            if has_totals(result):
+                Tag("span", _totals(result, compared), classes="muted")
 
 
-def _rows(result: AnalyticsResult) -> list[dict[str, Any]]:
-    """The same rows as the chart's, newest bucket first, each figure with the link to its calls."""
-    query = result.query
-    is_top = "rank" in result.columns
-    colours = chart.number_colours(result) if is_top and len({row[0] for row in result.rows}) > 1 else {}
-    rows = []
-    for row in sorted(result.rows, key=lambda row: row[0], reverse=True):
-        values: dict[str, Any] = dict(zip(result.columns, row, strict=True))
-        values |= {"time": iso(row[0]), "grouping": query.grouping, "link": chart.call_link(query, row)}
-        values["id"] = f"{values['time']}/{values.get('rank', 0)}"
-        field = "result" if query.dataset is Dataset.SIP else "action"
-        for outcome in OUTCOMES[query.dataset]:
-            if outcome.word in values:
-                values[f"{outcome.word}_link"] = chart.call_link(query, row, **{field: outcome.word})
-        for side in ("source", "destination"):
-            if side in values:
-                values |= {f"{side}_national": national(values[side]), f"{side}_colour": colours.get(values[side])}
-        rows.append(values)
-    return rows
+def _answer(connection: psycopg.Connection, query: AnalyticsQuery, compare: str | None) -> Answer:
+    result = run_query(connection, query)
+    return result, run_query(connection, shifted(query, compare)) if compare is not None else None
+
+
+def _totals(result: AnalyticsResult, compared: AnalyticsResult | None) -> str:
+    now = total_calls(result)
+    if compared is None:
+        return f"{now:,} calls"
+    then = total_calls(compared)
+    change = f", {(now - then) / then:+.1%}" if then else ""
+    return f"{now:,} calls, {then:,} before{change}"
 
 
 def _why_empty(asked: Question) -> str:
     who = f"device {asked.device}" if asked.device else "any device"
+    if asked.filter.given:
+        return f"No call of {who} in this time passes the filters. Choose a longer time, or clear a filter."
     if asked.dataset is Dataset.SIP:
         return f"No call that {who} saw began in this time. The Devices page shows which probe is connected."
     return (
         f"No query from {who} arrived in this time. Choose a longer one, or see on the Devices page who is connected."
     )
-
-
-def _one_of(name: str, value: str, words: tuple[str, ...]) -> str:
-    if value not in words:
-        raise InvalidInputError(f"{name}: no such {name} {value!r}; use one of {', '.join(words)}")
-    return value

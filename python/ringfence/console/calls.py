@@ -7,12 +7,14 @@ from __future__ import annotations
 
 from dataclasses import dataclass, replace
 from datetime import UTC, datetime, timedelta
+from functools import partial
 from typing import Any
 
 import psycopg
 from nicegui import ui
 from nicegui.events import GenericEventArguments
 
+from ringfence.analytics.asking import parse_filter
 from ringfence.analytics.calls import AnyCall, Call, CallFilter, find_calls, follow_calls
 from ringfence.console.address import TimeRange, link
 from ringfence.console.call_drawer import CallDrawer
@@ -20,7 +22,7 @@ from ringfence.console.call_table import COLUMNS, call_key, call_row
 from ringfence.console.frame import Query, Region, View, heading, load, page
 from ringfence.console.markup import Choice, Tag, button, text_field
 from ringfence.console.time_field import TimeField
-from ringfence.console.words import RESULT_WORDS
+from ringfence.console.words import RESULT_WORDS, plain
 from ringfence.errors import InvalidInputError
 from ringfence.mediation.devices import list_devices
 from ringfence.vocabulary import Action, CallResult, Dataset, Role
@@ -30,6 +32,8 @@ MAX_ROWS = 2000  # kept in the browser; the oldest leave as new calls come
 LIVE_S = 1.0
 # A device may deliver calls late; its own time must not be before this for a live page to show them.
 LATE = timedelta(hours=1)
+# Filters without a field of their own here.
+_MORE = ("site", "direction", "call_type", "country", "code", "released_by", "attestation", "codec")
 ACTION_WORDS = {"": "Any", "allow": "Allow", "terminate": "Terminate", "redirect": "Redirect", "none": "No opinion"}
 
 
@@ -48,6 +52,8 @@ class Question:
     call_id: str | None
     time: TimeRange
     live: bool
+    # Of the other filters what a chart or a link named; shown as chips that can be taken away.
+    more: tuple[tuple[str, str], ...] = ()
 
     @classmethod
     def from_query(cls, query: Query) -> Question:
@@ -64,6 +70,7 @@ class Question:
             query.get("call_id") or None,
             TimeRange.from_query(query, "1h"),
             query.get("live") != "0",
+            tuple((name, query[name]) for name in _MORE if query.get(name)),
         )
 
     @property
@@ -79,6 +86,7 @@ class Question:
             "rule": self.rule,
             "result": self.result.word if self.result is not None else None,
             "call_id": self.call_id,
+            **dict(self.more),
             **self.time.as_query(),
             "live": None if self.live else "0",
         }
@@ -87,10 +95,18 @@ class Question:
     def filter(self, now: datetime) -> CallFilter:
         """What to ask the domain for."""
         start, end = self.time.bounds(now)
-        return CallFilter(
-            self.dataset, self.device, self.number, self.source, self.destination, self.action, self.rule,
-            start, None if self.time.is_live else end, PAGE_SIZE, result=self.result, call_id=self.call_id,
-        )  # fmt: skip
+        named = {name: getattr(self, name) for name in ("number", "source", "destination", "rule")}
+        outcome = {"action": self.action, "result": self.result}
+        words = {name: one.word for name, one in outcome.items() if one is not None}
+        return CallFilter.of(
+            parse_filter({**dict(self.more), **named, **words}),
+            self.dataset,
+            device=self.device,
+            call_id=self.call_id,
+            start=start,
+            end=None if self.time.is_live else end,
+            limit=PAGE_SIZE,
+        )
 
 
 @page("/calls", "Calls", "call", group="/calls")
@@ -162,6 +178,12 @@ class _Page:
             Choice("Dataset", {d.word: d.name for d in Dataset}, asked.dataset.word,
                    self._ask_dataset, name="dataset")  # fmt: skip
             self.time = TimeField(asked.time, lambda time: self._ask(time=time))
+            if asked.dataset is Dataset.SIP:
+                text_field("Call-ID", asked.call_id or "", lambda value: self._ask(call_id=value or None),
+                           name="call_id", placeholder="Any")  # fmt: skip
+            for name, word in asked.more:
+                button(f"{plain(name)}: {plain(word)}", partial(self._drop, name), icon="close",
+                       classes="quiet chip", title="Take this filter away")  # fmt: skip
             self.clearing = button("Clear", self._clear, icon="filter_alt_off", classes="quiet")
         self._show_clearing()
 
@@ -178,12 +200,17 @@ class _Page:
 
     async def _ask_dataset(self, word: str) -> None:
         # What only the other dataset's calls have is not asked of this one's.
-        await self._ask(dataset=Dataset.from_word(word), action=None, rule=None, result=None, call_id=None)
+        await self._ask(dataset=Dataset.from_word(word), action=None, rule=None, result=None, call_id=None,
+                        more=())  # fmt: skip
         self._lay_out_filters()
 
     def _lay_out_side(self, side: str, number: str | None) -> None:
         if number:  # comes from a chart; shown so that it can be taken away
             text_field(side.capitalize(), number, lambda value: self._ask(**{side: value or None}), name=side)
+
+    async def _drop(self, name: str) -> None:
+        await self._ask(more=tuple(one for one in self.question.more if one[0] != name))
+        self._lay_out_filters()
 
     def _show_clearing(self) -> None:
         self.clearing.classes(add="" if self._filters else "hidden", remove="hidden" if self._filters else "")
@@ -198,7 +225,7 @@ class _Page:
         asked = self.question
         kept = (asked.number, asked.source, asked.destination, asked.device, asked.rule, asked.call_id,
                 asked.action is not None, asked.result is not None)  # fmt: skip
-        return sum(bool(one) for one in kept)
+        return sum(bool(one) for one in kept) + len(asked.more)
 
     async def _ask(self, **changes: Any) -> None:
         before, self.question = self.question, replace(self.question, **changes)

@@ -37,7 +37,7 @@ TABS = {
         "/policy/simulate",
         "/policy/explain",
     ),
-    "/devices": ("/devices", "/sites"),
+    "/devices": ("/devices", "/sites", "/number"),
 }
 FIRST_TABS = {"/calls": "Call log", "/policy": "Rules", "/devices": "Devices"}
 

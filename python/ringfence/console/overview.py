@@ -10,9 +10,9 @@ from nicegui import ui
 
 from ringfence.analytics.calls import Call, CallFilter, find_calls
 from ringfence.analytics.views import AnalyticsQuery, AnalyticsResult, run_query
-from ringfence.console import chart
 from ringfence.console.address import iso, link
 from ringfence.console.call_drawer import number
+from ringfence.console.chart_views import draw_view
 from ringfence.console.device_state import state_of
 from ringfence.console.drawing import Drawing
 from ringfence.console.frame import Region, View, load, page
@@ -120,7 +120,7 @@ class _Page:
         with self.lists:
             _lay_out_devices(summary.devices)
             _lay_out_stopped(summary.stopped)
-        self.drawing.redraw(chart.draw(summary.hour))
+        self.drawing.redraw(draw_view(summary.hour) or {})
 
 
 def _lay_out_tiles(summary: Summary) -> None:

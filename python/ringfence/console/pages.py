@@ -19,6 +19,7 @@ from ringfence.console import (  # noqa: F401
     enforcement,
     explain,
     lists,
+    number_page,
     overview,
     policy,
     schedules,

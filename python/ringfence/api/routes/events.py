@@ -16,8 +16,9 @@ from ringfence.analytics.call_page import read_call_page
 from ringfence.analytics.calls import MAX_LIMIT, AnyCall, CallFilter, find_calls, follow_calls
 from ringfence.analytics.cursor import Cursor
 from ringfence.analytics.sip_calls import SipCall
-from ringfence.analytics.words import parse_action, parse_dataset, parse_result
+from ringfence.analytics.words import parse_dataset
 from ringfence.api.context import CurrentDatabase
+from ringfence.api.event_filter import WantedEvents
 from ringfence.api.security import Viewer
 from ringfence.api.spreadsheet import csv_line
 from ringfence.database.connection import Database
@@ -29,7 +30,6 @@ router = APIRouter(prefix="/events", tags=["events"])
 MAX_EXPORT = 10_000_000
 _EXPORT_PAGE = 5_000
 
-Text = Annotated[str | None, Query(max_length=256)]
 Name = Annotated[str | None, Query(max_length=64)]
 
 
@@ -55,31 +55,14 @@ class NewCalls(BaseModel):
 
 
 def _wanted(
+    events: WantedEvents,
     dataset: Annotated[str, Query(max_length=32)] = Dataset.ENUM.word,
     device: Name = None,
-    number: Text = None,
-    source: Text = None,
-    destination: Text = None,
-    action: Annotated[str | None, Query(max_length=32)] = None,
-    rule: Annotated[str | None, Query(max_length=256)] = None,
-    result: Annotated[str | None, Query(max_length=32, description="dataset sip: how the call came out")] = None,
     call_id: Annotated[str | None, Query(max_length=256, description="dataset sip: Call-ID")] = None,
     start: datetime | None = None,
     end: datetime | None = None,
 ) -> CallFilter:
-    return CallFilter(
-        dataset=parse_dataset(dataset),
-        device=device,
-        number=number,
-        source=source,
-        destination=destination,
-        action=parse_action(action) if action is not None else None,
-        rule=rule,
-        result=parse_result(result) if result is not None else None,
-        call_id=call_id,
-        start=start,
-        end=end,
-    )
+    return CallFilter.of(events, parse_dataset(dataset), device=device, call_id=call_id, start=start, end=end)
 
 
 Wanted = Annotated[CallFilter, Depends(_wanted)]

@@ -23,7 +23,8 @@
   const bucket = (iso, grouping) => {
     const at = parse(iso);
     if (!at || isNaN(at)) return "–";
-    if (grouping === "day") return `${day.format(at)} ${clock(at) === "00:00" ? "" : clock(at)}`.trim();
+    if (grouping === "second") return `${clock(at)}:${pad(at.getSeconds())}`;
+    if (grouping === "day" || grouping === "week") return `${day.format(at)} ${clock(at) === "00:00" ? "" : clock(at)}`.trim();
     return isToday(at) ? clock(at) : `${day.format(at)} ${clock(at)}`;
   };
   const utc = (iso) => {
@@ -151,6 +152,7 @@
       const text = typeof p.value === "number" ? count(p.value) : String(p.value ?? "–");
       const link = p.data[`${p.colDef.field}_link`] || p.data.link;
       if (p.value === 0) return element("span", "0", { class: "muted" });
+      if (!link) return element("span", text);
       const anchor = element("a", text, { href: link, title: p.data[`${p.colDef.field}_national`] });
       const colour = p.data[`${p.colDef.field}_colour`];
       if (colour) {
@@ -180,6 +182,15 @@
     }
   };
   const count = (value) => Number(value).toLocaleString("en", { maximumFractionDigits: 2 });
+
+  // Figures that lead nowhere: as many digits as they can mean.
+  const figure = (p) => {
+    if (p.value === null || p.value === undefined) return "–";
+    const value = Number(p.value);
+    return value.toLocaleString("en", { maximumFractionDigits: Number.isInteger(value) ? 0 : Math.abs(value) < 10 ? 3 : 1 });
+  };
+  const change = (p) => (p.value === null || p.value === undefined ? "–"
+    : `${p.value > 0 ? "+" : ""}${(p.value * 100).toFixed(1)} %`);
 
   const narrow = () => innerWidth < 760;
   const follow = (event) => {
@@ -266,5 +277,5 @@
     document.querySelector(`[data-handle=${JSON.stringify(name)}]`)?.focus();
   });
 
-  window.rf = { focusHandle, upload, left, time, fine, bucket, utc, ago, cells, count, narrow, follow };
+  window.rf = { figure, change, focusHandle, upload, left, time, fine, bucket, utc, ago, cells, count, narrow, follow };
 })();
