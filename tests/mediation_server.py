@@ -26,16 +26,21 @@ from ringfence.vocabulary import Role
 class RunningMediation:
     """Starts on entering, stops on leaving; `url`, `settings` and clients for every role."""
 
-    def __init__(self, database: Database, data: Path) -> None:
+    def __init__(self, database: Database, data: Path, partners: tuple[str, ...] = (), port: int = 0) -> None:
         self.database = database
         self.settings = Settings.model_validate(
-            {"data": data, "database": {"url": database.url}, "api": {"port": 0, "socket": data / "api.sock"}}
+            {
+                "data": data,
+                "database": {"url": database.url},
+                "api": {"port": port, "socket": data / "api.sock"},
+                "availability": {"partners": partners},
+            }
         )
         self.url = ""
         self._clients: list[httpx.Client] = []
 
     def __enter__(self) -> Self:
-        with self.database.connection() as connection:
+        with self.database.connection(even_if_fenced=True) as connection:
             ensure_first_site(connection, self.settings.site)
         self._sockets, self.url = bind(self.settings)
         self._entrance = LocalEntrance(self.settings.data, self.database)
@@ -73,7 +78,7 @@ class RunningMediation:
         """An HTTP client below /api/v1 with a fresh token of a role; None: anonymous."""
         headers = {}
         if role is not None:
-            with self.database.connection() as connection:
+            with self.database.connection(even_if_fenced=True) as connection:
                 name = f"{role.word}-{len(self._clients)}"
                 headers["Authorization"] = f"Bearer {create_token(connection, name, role, 'test')}"
         return self._client(headers)

@@ -60,6 +60,12 @@ class UnavailableError(RingfenceError):
     code = "unavailable"
 
 
+class FencedError(UnavailableError):
+    """Another pair was made the active one: this one takes no work and changes nothing."""
+
+    code = "unavailable.fenced"
+
+
 class ConfigurationError(RingfenceError):
     """The configuration is wrong; fatal at start."""
 

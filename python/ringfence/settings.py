@@ -181,6 +181,20 @@ class LogSettings(_Section):
     files: int = Field(5, ge=1, le=100, description="how many that were put aside are kept")
 
 
+class AvailabilitySettings(_Section):
+    """The other pairs of this cluster: who is asked whether it was made the active one."""
+
+    partners: tuple[str, ...] = Field((), description="mediation URLs of the other pairs, http://HOST:PORT")
+
+    @field_validator("partners")
+    @classmethod
+    def _urls(cls, value: tuple[str, ...]) -> tuple[str, ...]:
+        for url in value:
+            if not url.startswith(("http://", "https://")):
+                raise ValueError(f"{url!r} must be http://HOST:PORT")
+        return value
+
+
 class Settings(_Section):
     """The whole tree."""
 
@@ -194,6 +208,7 @@ class Settings(_Section):
     edge: EdgeSettings = EdgeSettings()
     site: SiteSettings = SiteSettings()
     log: LogSettings = LogSettings()
+    availability: AvailabilitySettings = AvailabilitySettings()
 
     @field_validator("data")
     @classmethod

@@ -113,7 +113,8 @@ def authenticate(connection: Connection, secret: str, now: datetime | None = Non
         ).fetchone()
     if row is None:
         raise NotSignedInError("the credential is not valid, or not any more: sign in again")
-    if row["last_used_at"] is None or now - row["last_used_at"] > _USE_RECORDED_EVERY:
+    is_due = row["last_used_at"] is None or now - row["last_used_at"] > _USE_RECORDED_EVERY
+    if is_due and not connection.read_only:  # of a pair that is fenced
         connection.execute(
             "UPDATE credential SET last_used_at = %s WHERE credential_id = %s", (now, row["credential_id"])
         )

@@ -2,17 +2,22 @@
 
 from __future__ import annotations
 
+from contextlib import suppress
 from urllib.parse import urlsplit
 
+from starlette.concurrency import run_in_threadpool
 from starlette.datastructures import Headers, MutableHeaders
 from starlette.exceptions import HTTPException
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from ringfence.accounts.audit import acting_from
 from ringfence.api.errors import refusal
+from ringfence.availability.term import HEADER
+from ringfence.errors import UnavailableError
 from ringfence.policy.lists.bulk import MAX_FILE_BYTES
 
 MIB = 1 << 20
+_EDGE = "/api/v1/edge/"
 DEFAULT_BODY_LIMIT = MIB
 # By path: uploads of events, and policies with lists of a million entries.
 BODY_LIMITS = dict.fromkeys(
@@ -46,8 +51,8 @@ class Guards:
             await self.app(scope, receive, send)
             return
         is_api = scope["path"].startswith("/api/")
-        guarded_send = _with_headers(send, is_api)
         headers = Headers(scope=scope)
+        guarded_send = _with_headers(send, is_api, await _meet(scope, headers))
         if scope["method"] in _UNSAFE and _is_foreign(headers):
             message = "this request comes from another site's page"
             await refusal("forbidden.origin", message)(scope, receive, guarded_send)
@@ -61,6 +66,18 @@ class Guards:
             await refusal("too_large", _too_large(limit))(scope, receive, guarded_send)
             return
         await self.app(scope, _limited(receive, limit), guarded_send)
+
+
+async def _meet(scope: Scope, headers: Headers) -> str | None:
+    """Hear which term an edge or another pair knows; ours, for whoever shows a proven one and for every device."""
+    membership = scope["app"].state.process.membership
+    heard = None
+    if (claim := headers.get(HEADER)) is not None:
+        with suppress(UnavailableError):
+            heard = await run_in_threadpool(membership.meet, claim)
+    if heard is not None or scope["path"].startswith(_EDGE):
+        return str(membership.term) if membership.term else None
+    return None
 
 
 def _limit_of(path: str) -> int:
@@ -97,7 +114,7 @@ def _too_large(limit: int) -> str:
     return f"request body: is larger than {limit // MIB} MiB"
 
 
-def _with_headers(send: Send, is_api: bool) -> Send:
+def _with_headers(send: Send, is_api: bool, term: str | None) -> Send:
     async def sending(message: Message) -> None:
         if message["type"] == "http.response.start":
             headers = MutableHeaders(scope=message)
@@ -108,6 +125,8 @@ def _with_headers(send: Send, is_api: bool) -> Send:
             headers.setdefault("Content-Security-Policy", _API_POLICY if is_api else _PAGE_POLICY)
             if is_api:
                 headers["Cache-Control"] = "no-store"
+            if term is not None:
+                headers[HEADER] = term
         await send(message)
 
     return sending

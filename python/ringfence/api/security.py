@@ -19,7 +19,7 @@ from fastapi.security import APIKeyCookie, HTTPAuthorizationCredentials, HTTPBea
 
 from ringfence.accounts.credentials import Identity, authenticate
 from ringfence.accounts.roles import allows
-from ringfence.api.context import database_of
+from ringfence.api.context import database_of, process_of
 from ringfence.errors import ForbiddenError, NotSignedInError
 from ringfence.mediation.devices import Device, authenticate_device
 from ringfence.vocabulary import Role
@@ -44,7 +44,8 @@ class RequiredRole:
         secret = bearer.credentials if bearer else cookie
         if not secret:
             raise NotSignedInError("sign in first: no session and no token came with the request")
-        with database_of(request).connection() as connection:
+        # A fenced mediation can be looked at: signing in is kept, nothing else.
+        with database_of(request).connection(even_if_fenced=True) as connection:
             identity = authenticate(connection, secret)
         if identity.must_change_password and not self.while_password_pending:
             raise ForbiddenError("change the one-time password first", code="forbidden.password_pending")
@@ -59,11 +60,13 @@ class RequiredDevice:
     role = Role.DEVICE
 
     def __call__(self, request: Request, bearer: Bearer) -> Device:
-        """The device that asks. NotSignedInError without its own valid credential."""
+        """The device that asks. NotSignedInError without its own valid credential, FencedError from a fenced pair."""
         if bearer is None:
             raise NotSignedInError("a device's credential is needed: Authorization: Bearer …")
         with database_of(request).connection() as connection:
-            return authenticate_device(connection, bearer.credentials)
+            authenticated = authenticate_device(connection, bearer.credentials)
+        process_of(request).membership.require_active()
+        return authenticated
 
 
 @cache

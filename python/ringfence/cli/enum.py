@@ -23,6 +23,7 @@ from ringfence.edge.enrolment import read_credential
 from ringfence.edge.health import AnswersOrMoves
 from ringfence.edge.hep import Endpoint
 from ringfence.edge.hep_out import HepOut
+from ringfence.edge.home import HighestTerm
 from ringfence.edge.policy_reset import PolicyReset
 from ringfence.edge.policy_store import PolicyStore, StoredPolicy
 from ringfence.errors import ConfigurationError, UnavailableError
@@ -96,6 +97,7 @@ def serve(settings: Settings) -> None:
             credential,
             apex=settings.enum.apex[0],
             entries=entries,
+            highest=HighestTerm(folder / "term.json"),
         )
         agent.heartbeat.facts = ProcessFacts(settings.data).read
         reset = PolicyReset(

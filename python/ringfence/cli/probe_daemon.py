@@ -19,6 +19,7 @@ from ringfence.cli.options import ConfigOption, DataOption, settings_from
 from ringfence.edge.enrolment import read_credential
 from ringfence.edge.evidence import Evidence
 from ringfence.edge.hep_out import HepOut
+from ringfence.edge.home import HighestTerm
 from ringfence.edge.probe_agent import ProbeAgent
 from ringfence.errors import ConfigurationError, UnavailableError
 from ringfence.log import configure_logging, log_file
@@ -75,7 +76,7 @@ def serve(settings: Settings) -> None:
     address_file = settings.data / "run" / "probe.json"
     notifier = Notifier.take()
     try:
-        agent = ProbeAgent(probe, probe.journal(), settings.edge, credential)
+        agent = ProbeAgent(probe, probe.journal(), settings.edge, credential, HighestTerm(folder / "term.json"))
         agent.heartbeat.facts = ProcessFacts(settings.data).read
         if settings.probe.evidence.enabled:
             evidence = Evidence(folder / "evidence.sqlite", settings.probe.evidence)

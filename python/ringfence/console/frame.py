@@ -191,6 +191,10 @@ def _frame(view: View, theme: str | None) -> Iterator[None]:
             _rail(view)
         # NiceGUI stands everything in a <main> already.
         with Tag("div", classes="page", id="content", tabindex="-1"):
+            if (fence := view.session.database.fence) is not None:
+                with Tag("div", classes="banner", role="alert"):
+                    ui.icon("block").props("aria-hidden=true")
+                    Tag("span", f"This pair {fence}.")
             _tabs(view)
             yield
 

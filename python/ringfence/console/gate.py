@@ -99,7 +99,7 @@ class Gate:
     def _identify(self, secret: str | None) -> Identity:
         if not secret:
             raise NotSignedInError("sign in first")
-        with self._database.connection() as connection:
+        with self._database.connection(even_if_fenced=True) as connection:
             return authenticate(connection, secret)
 
 

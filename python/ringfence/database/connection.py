@@ -20,7 +20,7 @@ from psycopg_pool import ConnectionPool, PoolClosed, PoolTimeout, TooManyRequest
 
 from ringfence.database.cluster import embedded_url
 from ringfence.database.programs import OLDEST_MAJOR
-from ringfence.errors import ConfigurationError, UnavailableError
+from ringfence.errors import ConfigurationError, FencedError, UnavailableError
 from ringfence.settings import Settings
 
 SCHEMA = "ringfence"
@@ -49,6 +49,8 @@ class Database:
         """Open the pool without waiting for the database; `url` is any libpq URL or connection string."""
         self.url = url
         self.checkout_timeout_s = checkout_timeout_s
+        # Why nothing may be changed any more (another pair is active); None while all may.
+        self.fence: str | None = None
         self._pool: ConnectionPool[psycopg.Connection[tuple[Any, ...]]] = ConnectionPool(
             url,
             min_size=1,
@@ -64,13 +66,22 @@ class Database:
         self._pool.open()
 
     @contextmanager
-    def connection(self) -> Iterator[psycopg.Connection[tuple[Any, ...]]]:
-        """One transaction: commits at the end, rolls back on an exception. UnavailableError when it cannot be had."""
+    def connection(self, *, even_if_fenced: bool = False) -> Iterator[psycopg.Connection[tuple[Any, ...]]]:
+        """One transaction: commits at the end, rolls back on an exception. UnavailableError when it cannot be had.
+
+        Behind a fence it can only read; what would write raises FencedError. `even_if_fenced` is for signing in and for
+        the fence itself.
+        """
         connection = self._check_out()
         try:
+            is_read_only = self.fence is not None and not even_if_fenced
+            if is_read_only or connection.read_only:
+                connection.read_only = True if is_read_only else None
             with connection:
                 yield connection
         except psycopg.Error as error:
+            if error.sqlstate == _READ_ONLY and self.fence is not None:
+                raise FencedError(self.fence) from error
             if _is_unavailable(error, connection):
                 raise UnavailableError(f"database {describe(self.url)}: {_first_line(error)}") from error
             raise
@@ -80,6 +91,8 @@ class Database:
     @contextmanager
     def autocommit(self) -> Iterator[psycopg.Connection[tuple[Any, ...]]]:
         """A connection whose statements each commit at once: for what cannot run inside a transaction."""
+        if self.fence is not None:
+            raise FencedError(self.fence)
         with self.connection() as connection:
             connection.autocommit = True
             try:

@@ -20,10 +20,12 @@ from ringfence.edge.failures import Failures
 from ringfence.edge.health import what_is_wrong
 from ringfence.edge.heartbeat import Heartbeat
 from ringfence.edge.hep_out import HepOut
+from ringfence.edge.home import HighestTerm, Home
 from ringfence.edge.mediation_client import MediationClient
 from ringfence.edge.metrics import EdgeMetrics, MetricsServer
 from ringfence.edge.policy_follower import PolicyFollower
 from ringfence.edge.policy_store import PolicyStore, StoredPolicy
+from ringfence.edge.scout import Scout
 from ringfence.edge.uplink import Uplink
 from ringfence.settings import EdgeSettings
 
@@ -50,8 +52,10 @@ class EdgeAgent:
         settings: EdgeSettings,
         credential: str | None,
         policy: Callable[[], tuple[int, str]],
+        highest: HighestTerm | None = None,
     ) -> None:
-        """`policy` tells the version and hash that are in force."""
+        """`policy` tells the version and hash that are in force; `highest` is the term that was last seen."""
+        self.home = Home(settings.mediation or ("",), highest)
         self._server = server
         self._journal = journal
         self._settings = settings
@@ -82,7 +86,10 @@ class EdgeAgent:
 
     def beside_mediation(self) -> list[tuple[str, Part]]:
         """What runs while there is a mediation to speak to."""
-        return [("uplink", self.uplink.run), ("heartbeat", self.heartbeat.run)]
+        parts: list[tuple[str, Part]] = [("uplink", self.uplink.run), ("heartbeat", self.heartbeat.run)]
+        if len(self._settings.mediation) > 1:
+            parts.append(("scout", Scout(self._settings.heartbeat_s).run))
+        return parts
 
     async def run(self, ready: Callable[[str], None] = lambda _: None) -> None:
         """Run until cancelled; `ready` is told the address of /metrics."""
@@ -103,7 +110,7 @@ class EdgeAgent:
     async def _beside_mediation(self, credential: str) -> None:
         # Each part its own connections: a long upload never delays a policy or a heartbeat.
         parts = self.beside_mediation()
-        clients = {name: MediationClient(self._settings.mediation, credential) for name, _ in parts}
+        clients = {name: MediationClient(self._settings.mediation, credential, home=self.home) for name, _ in parts}
         try:
             async with asyncio.TaskGroup() as tasks:
                 for name, part in parts:
@@ -137,10 +144,11 @@ class Agent(EdgeAgent):
         apex: str,
         kind: str = "enum",
         entries: EntriesFollower | None = None,
+        highest: HighestTerm | None = None,
     ) -> None:
         """`running`: the policy that the data plane was started with; `apex`: a zone that it answers."""
         self.kind = kind
-        super().__init__(server, journal, settings, credential, self._policy)
+        super().__init__(server, journal, settings, credential, self._policy, highest)
         self._deciding = server
         self._entries = entries
         self._apex = apex

@@ -1,11 +1,13 @@
 """The edge's side of docs/contracts.md 2, over TCP or a Unix socket, with a list of mediations in order.
 
-After a failure the next mediation of the list is used. `generation` counts these changes: who keeps what a
-mediation said (the uplink: which events it holds) asks again when it has changed.
+After a failure the next mediation of the list is used (`home`). `generation` counts these changes: who keeps what a
+mediation said (the uplink: which events it holds) asks again when it has changed. Every request shows the highest
+term that this edge has seen; an answer with a lower one is refused.
 """
 
 from __future__ import annotations
 
+import asyncio
 import hashlib
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -13,6 +15,8 @@ from typing import Any
 
 import httpx
 
+from ringfence.availability.term import HEADER, Term
+from ringfence.edge.home import Home
 from ringfence.errors import (
     ForbiddenError,
     InvalidInputError,
@@ -67,19 +71,31 @@ class TooLargeError(RingfenceError):
 class MediationClient:
     """Speaks for one device. Every call raises UnavailableError when another try may help."""
 
-    def __init__(self, addresses: tuple[str, ...], credential: str, *, timeout_s: float = _TIMEOUT_S) -> None:
+    def __init__(
+        self,
+        addresses: tuple[str, ...],
+        credential: str,
+        *,
+        timeout_s: float = _TIMEOUT_S,
+        home: Home | None = None,
+    ) -> None:
+        """`home` is shared by the clients of one edge."""
         if not addresses:
             raise InvalidInputError("edge.mediation: names no mediation")
         self.addresses = addresses
-        self.generation = 0
-        self._current = 0
+        self.home = home or Home(addresses)
         self._timeout_s = timeout_s
         self._clients = [_open(address, credential) for address in addresses]
 
     @property
     def address(self) -> str:
         """The mediation in use."""
-        return self.addresses[self._current]
+        return self.home.address
+
+    @property
+    def generation(self) -> int:
+        """Counts changes of the mediation in use."""
+        return self.home.generation
 
     async def close(self) -> None:
         """Close all connections."""
@@ -155,25 +171,43 @@ class MediationClient:
                 f"mediation {self.address}: heartbeat is not answered as agreed: {error!r}"
             ) from None
 
-    async def _call(self, method: str, path: str, *, timeout_s: float | None = None, **request: Any) -> httpx.Response:
-        used = self._current
-        timeout = httpx.Timeout(timeout_s or self._timeout_s, connect=_CONNECT_TIMEOUT_S)
-        try:
-            response = await self._clients[used].request(method, _PREFIX + path, timeout=timeout, **request)
-        except (httpx.HTTPError, httpx.InvalidURL, OSError) as error:
-            why = str(error) or type(error).__name__
-            raise self._unavailable(used, f"mediation {self.addresses[used]}: {why}") from None
-        if response.status_code >= httpx.codes.INTERNAL_SERVER_ERROR:
-            raise self._unavailable(used, f"mediation {self.addresses[used]}: answers {_reason(response)}")
-        _raise_refusal(self.addresses[used], response)
-        return response
+    async def ask_term(self, index: int, timeout_s: float) -> None:
+        """Whether a mediation of the list takes work; its term is learnt. RingfenceError: it does not."""
+        await self._request(index, "GET", "/term", timeout_s)
 
-    def _unavailable(self, used: int, message: str) -> UnavailableError:
-        # Several tasks may fail on the same mediation: only the first one turns to the next.
-        if used == self._current:
-            self._current = (used + 1) % len(self.addresses)
-            self.generation += 1
-        return UnavailableError(message)
+    async def _call(self, method: str, path: str, *, timeout_s: float | None = None, **request: Any) -> httpx.Response:
+        used = self.home.current
+        asking = asyncio.create_task(self._request(used, method, path, timeout_s or self._timeout_s, **request))
+        leaving = asyncio.create_task(self.home.left(used))
+        try:
+            await asyncio.wait((asking, leaving), return_when=asyncio.FIRST_COMPLETED)
+            if asking.done():
+                return asking.result()
+            raise UnavailableError(f"mediation {self.addresses[used]}: left for {self.address}")
+        finally:
+            for task in (asking, leaving):
+                task.cancel()
+            await asyncio.gather(asking, leaving, return_exceptions=True)
+
+    async def _request(self, used: int, method: str, path: str, timeout_s: float, **request: Any) -> httpx.Response:
+        timeout = httpx.Timeout(timeout_s, connect=min(timeout_s, _CONNECT_TIMEOUT_S))
+        headers = dict(request.pop("headers", {}))
+        if (highest := self.home.highest.term) is not None:
+            headers[HEADER] = str(highest)
+        try:
+            response = await self._clients[used].request(
+                method, _PREFIX + path, timeout=timeout, headers=headers, **request
+            )
+        except (httpx.HTTPError, httpx.InvalidURL, OSError) as error:
+            self.home.failed(used)
+            why = str(error) or type(error).__name__
+            raise UnavailableError(f"mediation {self.addresses[used]}: {why}") from None
+        if response.status_code >= httpx.codes.INTERNAL_SERVER_ERROR:
+            self.home.failed(used)
+            raise UnavailableError(f"mediation {self.addresses[used]}: answers {_reason(response)}")
+        _raise_refusal(self.addresses[used], response)
+        self.home.answered(used, Term.parse(response.headers.get(HEADER)))
+        return response
 
 
 def _open(address: str, credential: str) -> httpx.AsyncClient:

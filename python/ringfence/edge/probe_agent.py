@@ -13,6 +13,7 @@ from ringfence.edge.agent import EdgeAgent
 from ringfence.edge.data_plane import DataPlane, EventJournal
 from ringfence.edge.heartbeat import Heartbeat
 from ringfence.edge.hep_out import HepOut
+from ringfence.edge.home import HighestTerm
 from ringfence.edge.metrics import hep_families, way_up
 from ringfence.edge.uplink import Uplink
 from ringfence.settings import EdgeSettings
@@ -33,9 +34,14 @@ class ProbeAgent(EdgeAgent):
     kind = "probe"
 
     def __init__(
-        self, probe: ProbePlane, journal: EventJournal, settings: EdgeSettings, credential: str | None
+        self,
+        probe: ProbePlane,
+        journal: EventJournal,
+        settings: EdgeSettings,
+        credential: str | None,
+        highest: HighestTerm | None = None,
     ) -> None:
-        super().__init__(probe, journal, settings, credential, lambda: (0, ""))
+        super().__init__(probe, journal, settings, credential, lambda: (0, ""), highest)
         self._probe = probe
 
     def collector(self) -> Collector:

@@ -20,6 +20,7 @@ from fastapi import FastAPI
 
 from ringfence.accounts.people import FIRST_ADMINISTRATOR, ensure_first_administrator
 from ringfence.api.application import build_application
+from ringfence.availability.cluster import ensure_cluster
 from ringfence.console import pages
 from ringfence.database.connection import Database, open_database
 from ringfence.database.migrate import migrate
@@ -125,6 +126,7 @@ def serve(settings: Settings) -> None:
 def _prepare(settings: Settings, database: Database) -> None:
     migrate(database)
     with database.connection() as connection:
+        ensure_cluster(connection)
         ensure_first_site(connection, settings.site)
         password = ensure_first_administrator(connection)
     if password is not None:

@@ -310,12 +310,6 @@ def clock_offset_us(connection: Connection, device_id: int) -> int:
     return int(row[0] or 0) if row else 0
 
 
-def cluster_epoch(connection: Connection) -> int:
-    """The cluster's epoch, raised by each failover; a device refuses a lower one than it has seen."""
-    row = connection.execute("SELECT value FROM setting WHERE key = 'cluster_epoch'").fetchone()
-    return int(row[0]) if row else 1
-
-
 def _site(connection: Connection, name: str | None) -> tuple[int, str]:
     row = connection.execute(
         "SELECT site_id, name FROM site WHERE %(name)s::text IS NULL OR name = %(name)s ORDER BY site_id LIMIT 1",

@@ -66,6 +66,8 @@ class Leader:
                 await asyncio.sleep(RETRY_S)
 
     async def _do_due_work(self) -> None:
+        if self._database.fence is not None:
+            return  # the active pair's leader does it
         now = asyncio.get_running_loop().time()
         for item in self._schedule:
             if self._due[item.name] > now:

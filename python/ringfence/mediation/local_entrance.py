@@ -33,7 +33,7 @@ class LocalEntrance:
         """Make a token, end the one of an earlier start, and write both files."""
         run = self._data / "run"
         run.mkdir(mode=0o700, parents=True, exist_ok=True)
-        with self._database.connection() as connection:
+        with self._database.connection(even_if_fenced=True) as connection:
             with suppress(OSError):
                 credentials.revoke_secret(connection, token_file(self._data).read_text(encoding="utf-8").strip())
             self._token = credentials.issue_token(connection, LOCAL_NAME, Role.ADMINISTRATOR)
@@ -55,6 +55,6 @@ class LocalEntrance:
                 mediation_file(self._data).unlink(missing_ok=True)
                 token_file(self._data).unlink(missing_ok=True)
         # Without its database a mediation stops all the same; the next start ends the token.
-        with suppress(UnavailableError), self._database.connection() as connection:
+        with suppress(UnavailableError), self._database.connection(even_if_fenced=True) as connection:
             credentials.revoke_secret(connection, self._token)
         self._token = None

@@ -20,6 +20,7 @@ from ringfence.mediation.ingest.store import Ingest
 from ringfence.mediation.jobs import Jobs
 from ringfence.mediation.leader import Leader, ScheduledWork
 from ringfence.mediation.list_feeds import ListFeeds
+from ringfence.mediation.membership import Membership
 from ringfence.node.facts import ProcessFacts
 from ringfence.policy import dynamic, installation
 from ringfence.policy.lists import contents
@@ -78,6 +79,7 @@ class MediationProcess:
     def __init__(self, settings: Settings, database: Database) -> None:
         self.settings = settings
         self.database = database
+        self.membership = Membership(database, settings.availability.partners)
         self.distribution = Distribution(database)
         self.entries_feed = EntriesFeed(database)
         self.ingest = Ingest(database)
@@ -90,6 +92,8 @@ class MediationProcess:
     async def running(self) -> AsyncIterator[None]:
         """Run the background tasks while the application serves."""
         tasks = [
+            asyncio.create_task(self.membership.run(), name="membership"),
+            asyncio.create_task(self.membership.ask_partners(), name="partners"),
             asyncio.create_task(self.distribution.run(), name="distribution"),
             asyncio.create_task(self.entries_feed.run(), name="entries_feed"),
             asyncio.create_task(self.leader.run(), name="leader"),
@@ -106,6 +110,7 @@ class MediationProcess:
 
     def stop(self) -> None:
         """Let long polls go, so that the server can close its connections. Idempotent."""
+        self.membership.stop()
         self.distribution.stop()
         self.entries_feed.stop()
         self.jobs.close()

@@ -25,12 +25,15 @@ JOURNAL_LAG = 20_000  # events: more than one upload
 def read_status(process: MediationProcess, now: datetime | None = None) -> dict[str, Any]:
     """Every part of the deployment. UnavailableError without the database."""
     now = now or datetime.now(UTC)
+    membership = process.membership
+    if membership.term is None:
+        membership.load()
     with process.database.connection() as connection:
         row = connection.execute("SELECT current_setting('server_version'), pg_is_in_recovery()").fetchone()
         devices = list_devices(connection, now)
         installed = installed_everywhere(connection)
     facts = process.facts.read()
-    mediation = _part("mediation", fault_of(facts), notes_on(facts, _us(now)))
+    mediation = _part("mediation", membership.reason or fault_of(facts), notes_on(facts, _us(now)))
     database = _part("database", None if row and not row[1] else "is a standby: read only")
     policy = _part("policy", None, [] if installed.version else ["no policy is installed: every call is allowed"])
     device_parts = [device_part(device, now) for device in devices]
@@ -41,7 +44,8 @@ def read_status(process: MediationProcess, now: datetime | None = None) -> dict[
         "state": worst(part["state"] for part in parts),
         "settled": {"ok": not reasons, "reasons": reasons},
         "mediation": mediation
-        | {"version": __version__, "pid": os.getpid(), "is_leader": process.leader.is_leader, "process": facts},
+        | {"version": __version__, "pid": os.getpid(), "is_leader": process.leader.is_leader, "process": facts}
+        | membership.as_json(),
         "database": database | {"server_version": row[0] if row else ""},
         "policy": policy | {"version": installed.version, "hash": installed.hash},
         "devices": device_parts,

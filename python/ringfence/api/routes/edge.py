@@ -69,21 +69,28 @@ class HeartbeatBody(BaseModel):
 
 
 class HeartbeatAnswer(BaseModel):
-    """The mediation's clock."""
+    """The mediation's clock, and its epoch."""
 
     now_us: int
+    epoch: int
+
+
+class CurrentTerm(BaseModel):
+    """That this mediation takes work, and as which epoch; the whole term stands in the header `X-Ringfence-Term`."""
+
+    epoch: int
 
 
 @router.post("/hello")
-def hello(body: HelloBody, request: Request, device: CurrentDevice, database: CurrentDatabase) -> Hello:
+def hello(body: HelloBody, request: Request, device: CurrentDevice, process: CurrentProcess) -> Hello:
     """A device starts or reconnects."""
     now = datetime.now(UTC)
-    with database.connection() as connection:
+    with process.database.connection() as connection:
         devices.record_hello(connection, device, body.kind, body.software, body.now_us, address_of(request), now)
         return Hello(
             device=device.name,
             device_id=device.device_id,
-            epoch=devices.cluster_epoch(connection),
+            epoch=process.membership.require_active().epoch,
             now_us=_us(now),
             received=devices.received_sequences(connection, device, body.journal_id),
         )
@@ -143,17 +150,21 @@ async def dynamic_entries(
 
 
 @router.post("/heartbeat")
-def heartbeat(
-    body: HeartbeatBody, request: Request, device: CurrentDevice, database: CurrentDatabase
-) -> HeartbeatAnswer:
+def heartbeat(body: HeartbeatBody, request: Request, device: CurrentDevice, process: CurrentProcess) -> HeartbeatAnswer:
     """Keep what the device says of itself."""
     now = datetime.now(UTC)
     kept = {"listen", "apex", "entries_change", "process", "counters", "journal"}
     report: dict[str, Any] = body.model_dump(include=kept)
-    with database.connection() as connection:
+    with process.database.connection() as connection:
         said = Heartbeat(body.policy_version, body.policy_hash, body.now_us, report)
         devices.record_heartbeat(connection, device, said, address_of(request), now)
-    return HeartbeatAnswer(now_us=_us(now))
+    return HeartbeatAnswer(now_us=_us(now), epoch=process.membership.require_active().epoch)
+
+
+@router.get("/term")
+def current_term(device: CurrentDevice, process: CurrentProcess) -> CurrentTerm:
+    """Whether this is the active pair: how a device finds it among the mediations that it knows. 503: it is not."""
+    return CurrentTerm(epoch=process.membership.require_active().epoch)
 
 
 def _content_parts(database: Database, number: int) -> Iterator[bytes]:

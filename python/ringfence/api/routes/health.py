@@ -22,10 +22,11 @@ class Health(BaseModel):
 
 
 @router.get("/healthz")
-def healthz(database: CurrentDatabase) -> Health:
-    """200 when the database answers, 503 when not. Needs no credential and tells nothing else."""
+def healthz(database: CurrentDatabase, process: CurrentProcess) -> Health:
+    """200 when the database answers and no other pair is active, else 503. Needs no credential, tells nothing else."""
     with database.connection() as connection:
         connection.execute("SELECT 1")
+    process.membership.require_active()
     return Health(status="ok", version=__version__)
 
 
