@@ -149,6 +149,10 @@ bench-analytics: setup ## Measure every view of Analytics over thirty days of ei
 bench-probe: setup ## Measure the probe beside tshark, sngrep and sipgrep
 	@$(BIN)/python bench/probe/run.py
 
+.PHONY: bench-backup
+bench-backup: setup ## Measure a backup of ten million events beside pg_dump alone
+	@$(BIN)/python bench/failover/backup.py
+
 .PHONY: lock
 lock: ## Renew the lock files from pyproject.toml and Cargo.toml (needs uv)
 	@uv pip compile --quiet --upgrade --python-version 3.11 --generate-hashes --no-annotate --no-header --no-emit-index-url --extra dev pyproject.toml -o requirements/dev.lock

@@ -8,6 +8,7 @@ packages=(
   dnsperf bind9-dnsutils knot-dnsutils ldnsutils nsd dnsdist                 # DNS load, clients, a server to compare with
   procps iproute2
   systemd                                                            # checks the units; it does not have to run
+  openssh-server openssh-client rsync                                # the way to a standby
 )
 missing=()
 for package in "${packages[@]}"; do

@@ -160,6 +160,17 @@ class EdgeSettings(_Section):
     hep_out: HepOutSettings = HepOutSettings()
 
 
+class BackupSettings(_Section):
+    """Backups of this node: where they are kept, how many, how they are made."""
+
+    folder: Path | None = Field(None, description="where backups are kept; default: backups in the data folder")
+    keep: int = Field(14, ge=1, le=1000, description="how many backups are kept; the oldest go first")
+    jobs: int | None = Field(None, ge=1, le=64, description="parallel jobs of dump and restore; default: processors")
+    timeout_s: float = Field(3600.0, gt=0, le=86_400, description="longest time of a dump or a restore")
+    key_file: Path | None = Field(None, description="file with an age key: backups are encrypted and sealed with it")
+    every_s: float = Field(0.0, ge=0, description="the leading mediation makes a backup this often; 0: never by itself")
+
+
 class SiteSettings(_Section):
     """The first site, created with the database; sites are edited through the API afterwards."""
 
@@ -206,6 +217,7 @@ class Settings(_Section):
     enum: EnumSettings = EnumSettings()
     probe: ProbeSettings = ProbeSettings()
     edge: EdgeSettings = EdgeSettings()
+    backup: BackupSettings = BackupSettings()
     site: SiteSettings = SiteSettings()
     log: LogSettings = LogSettings()
     availability: AvailabilitySettings = AvailabilitySettings()

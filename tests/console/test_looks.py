@@ -32,6 +32,7 @@ PAGES = {
     "analytics-figures": "/analytics?dataset=sip&view=asr&compare=previous",
     "analytics-parts": "/analytics?dataset=sip&view=response_codes&range=6h",
     "analytics-health": "/analytics?view=device_health&range=6h",
+    "availability": "/availability",
     "audit": "/audit",
 }
 

@@ -20,7 +20,7 @@ from ringfence.errors import ForbiddenError, NotSignedInError, UnavailableError
 from ringfence.mediation.devices import list_devices, register_device
 from ringfence.mediation.jobs import Jobs
 from ringfence.mediation.sites import ensure_first_site
-from ringfence.settings import SiteSettings
+from ringfence.settings import Settings, SiteSettings
 from ringfence.vocabulary import Role
 
 
@@ -41,7 +41,7 @@ def signed_in(database: Database) -> SignedIn:
             ensure_first_site(connection, SiteSettings())
             add_person(connection, "pat", role, now)
             signed = sign_in(connection, "pat", PASSWORD, None, now)
-        return Session(database, signed.secret, signed.identity, Jobs()), signed.secret
+        return Session(database, signed.secret, signed.identity, Jobs(), Settings()), signed.secret
 
     return enter
 

@@ -172,3 +172,14 @@ def purge_credentials(connection: Connection, now: datetime, keep: timedelta = t
     return connection.execute(
         "DELETE FROM credential WHERE expires_at < %(limit)s OR revoked_at < %(limit)s", {"limit": now - keep}
     ).rowcount
+
+
+def end_sessions(connection: Connection, now: datetime) -> int:
+    """End every session, and the entrances of machines: after a restore nobody is signed in who was then. How many."""
+    return connection.execute(
+        """
+        UPDATE credential SET revoked_at = %s
+        WHERE revoked_at IS NULL AND (kind = 'session' OR (kind = 'token' AND name = 'local'))
+        """,
+        (now,),
+    ).rowcount

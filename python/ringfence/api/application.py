@@ -46,6 +46,8 @@ RESOURCES = (
     "tokens",
     "audit",
     "jobs",
+    "backups",
+    "standby",
     "captures",
 )
 # Outside /api/v1, where monitoring looks for them.

@@ -35,6 +35,9 @@ GROUPS: tuple[str, ...] = (
     "analytics",
     "events",
     "enforcement",
+    "backup",
+    "restore",
+    "standby",
     "config",
 )
 

@@ -20,6 +20,8 @@ import typer
 
 from ringfence import __version__
 from ringfence.accounts.people import FIRST_ADMINISTRATOR, ensure_first_administrator
+from ringfence.availability.follow import follow
+from ringfence.availability.standby import read_standby
 from ringfence.cli.client import Client, connect
 from ringfence.cli.options import ConfigOption, DataOption, settings_from
 from ringfence.cli.stop_signals import stopped_by_signals
@@ -88,6 +90,10 @@ def up(
             settings = _log_to(settings)
             with Supervisor(settings.data) as supervisor:
                 try:
+                    standby = read_standby(settings)
+                    if standby is not None:
+                        notifier.ready(f"follows {standby.active}")
+                        follow(settings, standby, supervisor, screen.line, notifier.alive)
                     Node(settings, config, supervisor, screen).start()
                     notifier.ready("everything runs")
                     while True:

@@ -59,6 +59,10 @@ class Screen:
             yield
         self._console.print(f"[green]✓[/] {name}")
 
+    def line(self, words: str) -> None:
+        """Something that happened."""
+        typer.echo(words)
+
     def welcome(self, welcome: Welcome) -> None:
         """Everything runs."""
         rows = [("Console", welcome.console)]

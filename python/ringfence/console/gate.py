@@ -22,6 +22,7 @@ from ringfence.console.session import Session
 from ringfence.database.connection import Database
 from ringfence.errors import NotSignedInError, UnavailableError
 from ringfence.mediation.jobs import Jobs
+from ringfence.settings import Settings
 from ringfence.vocabulary import Role
 
 SESSION = "ringfence.session"  # where a page finds its Session in the ASGI scope
@@ -47,10 +48,11 @@ PAGES: dict[str, Page] = {}
 class Gate:
     """ASGI application around NiceGUI's: files for everyone, pages and live connections for whom they are for."""
 
-    def __init__(self, app: ASGIApp, database: Database, jobs: Jobs) -> None:
+    def __init__(self, app: ASGIApp, database: Database, jobs: Jobs, settings: Settings) -> None:
         self._app = app
         self._database = database
         self._jobs = jobs
+        self._settings = settings
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Admit one request or connection, or answer in the page's stead."""
@@ -93,7 +95,9 @@ class Gate:
         if page is not None and not allows(identity.role, page.role):
             words = f"Your role is {identity.role.word}; this page needs {page.role.word}."
             return HTMLResponse(documents.notice("Not allowed", words), status_code=403)
-        connection.scope[SESSION] = Session(self._database, secret or "", identity, self._jobs, _address(connection))
+        connection.scope[SESSION] = Session(
+            self._database, secret or "", identity, self._jobs, self._settings, _address(connection)
+        )
         return None
 
     def _identify(self, secret: str | None) -> Identity:

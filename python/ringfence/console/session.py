@@ -18,6 +18,7 @@ from ringfence.accounts.roles import allows
 from ringfence.database.connection import Database
 from ringfence.errors import ForbiddenError, UnavailableError
 from ringfence.mediation.jobs import Jobs
+from ringfence.settings import Settings
 from ringfence.vocabulary import Role
 
 P = ParamSpec("P")
@@ -31,10 +32,17 @@ class Session:
     """The person's credential, the database that the page asks, and the process's jobs for what takes longer."""
 
     def __init__(
-        self, database: Database, secret: str, identity: Identity, jobs: Jobs, address: str | None = None
+        self,
+        database: Database,
+        secret: str,
+        identity: Identity,
+        jobs: Jobs,
+        settings: Settings,
+        address: str | None = None,
     ) -> None:
         self.database = database
         self.jobs = jobs
+        self.settings = settings
         self._secret = secret
         self._address = address
         self.identity = identity

@@ -22,7 +22,7 @@ import secrets
 import shutil
 import stat
 import tempfile
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
 from pathlib import Path
 from urllib.parse import quote
 
@@ -37,7 +37,7 @@ SUPERUSER = "postgres"
 PORT = 5432  # only part of the socket's name
 # sun_path is 108 bytes with its NUL (unix(7)); the name takes "/.s.PGSQL.5432" and PostgreSQL adds ".lock" beside it.
 LONGEST_SOCKET_PATH = 107
-_SOCKET_NAME = f".s.PGSQL.{PORT}"
+SOCKET_NAME = f".s.PGSQL.{PORT}"
 
 log = structlog.get_logger(__name__)
 
@@ -58,7 +58,7 @@ class Place:
     @property
     def socket_lock(self) -> Path:
         """PostgreSQL's lock file beside the socket."""
-        return self.socket / f"{_SOCKET_NAME}.lock"
+        return self.socket / f"{SOCKET_NAME}.lock"
 
     def url(self, role: str, password: str, database: str) -> str:
         """libpq URL over the socket."""
@@ -91,6 +91,11 @@ def embedded_url(data: Path) -> str:
     return place.url(APPLICATION, known.application, APPLICATION)
 
 
+def embedded_cluster(data: Path) -> Path:
+    """PGDATA of the embedded server of a data folder; UnavailableError when there is none yet."""
+    return place_of(data).cluster
+
+
 def make_home(data: Path) -> Path:
     """The folder of the embedded server in a data folder, made if missing."""
     home = home_of(data)
@@ -117,6 +122,26 @@ def settle(data: Path, user: ServerUser) -> Place:
     relative = cluster.name if cluster.parent == home else str(cluster)  # a data folder may be moved
     write_private(home / "place.json", json.dumps({"cluster": relative, "socket": str(place.socket)}))
     return place
+
+
+def place_of(data: Path) -> Place:
+    """Where the embedded cluster of a data folder is; UnavailableError when there is none yet."""
+    try:
+        return _read_place(home_of(data))
+    except FileNotFoundError:
+        raise UnavailableError(f"database: no embedded PostgreSQL in {data}: start `ringfence up`") from None
+
+
+def adopt_cluster(place: Place, fresh: Path, known: Secrets) -> None:
+    """Let `fresh`, a copy of another node's cluster that lies beside ours, be ours, with the other's passwords."""
+    replaced = place.cluster.with_name(f".{place.cluster.name}-replaced")
+    shutil.rmtree(replaced, ignore_errors=True)
+    if place.cluster.exists():
+        place.cluster.rename(replaced)
+    fresh.rename(place.cluster)
+    write_private(place.home / "secrets.json", json.dumps(asdict(known)))
+    _sync_folder(place.cluster.parent)
+    shutil.rmtree(replaced, ignore_errors=True)
 
 
 def read_secrets(home: Path) -> Secrets:
@@ -218,7 +243,7 @@ def _choose_socket(home: Path, user: ServerUser) -> Path:
     candidates.append(Path("/tmp") / f"ringfence-{os.geteuid()}-{_digest(home)}")  # noqa: S108 — ownership is checked
     for folder in candidates:
         # libpq takes a comma for the end of one host in a list, and offers no way around it.
-        fits = len(os.fsencode(folder / _SOCKET_NAME)) <= LONGEST_SOCKET_PATH and "," not in str(folder)
+        fits = len(os.fsencode(folder / SOCKET_NAME)) <= LONGEST_SOCKET_PATH and "," not in str(folder)
         if fits and _make_private_folder(folder, user):
             return folder
     raise ConfigurationError(f"database: no folder for the server's socket: tried {', '.join(map(str, candidates))}")
@@ -272,6 +297,9 @@ def _configuration(place: Place, memory_bytes: int) -> str:
         "wal_level": "replica",
         "max_wal_size": "2GB",
         "min_wal_size": "256MB",
+        # What a standby that is away may make us keep; beyond it the standby must be made anew.
+        "max_slot_wal_keep_size": "8GB",
+        "wal_retrieve_retry_interval": "1s",
         "checkpoint_timeout": "5min",
         "autovacuum": "on",
         "random_page_cost": "1.1",

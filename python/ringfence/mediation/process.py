@@ -10,6 +10,8 @@ from datetime import UTC, datetime
 import structlog
 
 from ringfence.accounts.credentials import purge_credentials
+from ringfence.availability import schedule
+from ringfence.availability.backup import BackupOptions
 from ringfence.database.connection import Database
 from ringfence.mediation.captures import Captures
 from ringfence.mediation.distribution import Distribution
@@ -85,8 +87,16 @@ class MediationProcess:
         self.ingest = Ingest(database)
         self.jobs = Jobs()
         self.captures = Captures(settings.data / "captures")
-        self.leader = Leader(database, SCHEDULE)
+        self.leader = Leader(database, (*SCHEDULE, ScheduledWork("backup", 5.0, self._start_due_backup)))
         self.facts = ProcessFacts(settings.data)
+
+    def _start_due_backup(self, database: Database) -> None:
+        """As a job, so that the leader's other work goes on."""
+        now = datetime.now(UTC)
+        if schedule.is_due(self.settings, now) and not any(
+            job.ended_at is None for job in self.jobs.list(schedule.KIND)
+        ):
+            self.jobs.start(schedule.KIND, "schedule", schedule.making(self.settings, BackupOptions(), now), now)
 
     @asynccontextmanager
     async def running(self) -> AsyncIterator[None]:

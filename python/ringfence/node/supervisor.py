@@ -161,7 +161,7 @@ class Supervisor:
         try:
             self._data.mkdir(parents=True, exist_ok=True)
             run.mkdir(mode=0o700, exist_ok=True)
-            self._take_lock(run / "up.lock")
+            self._lock = lock_node(self._data)
         except OSError as error:
             raise ConfigurationError(f"data: {run} cannot be used: {error.strerror}") from None
         stop_leftovers(self._data)
@@ -190,21 +190,6 @@ class Supervisor:
         pid = os.getpid()
         return NodeState(pid, start_ticks(pid), self._since, tuple(keeper.report() for keeper in self._keepers))
 
-    def _take_lock(self, file: Path) -> None:
-        descriptor = os.open(file, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
-        try:
-            fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
-        except BlockingIOError:
-            holder = os.read(descriptor, 32).decode("ascii", "replace").strip()
-            os.close(descriptor)
-            raise ConflictError(
-                f"ringfence up runs already on {self._data}{f' (process {holder})' if holder else ''}: "
-                "stop it, or name another folder with --data"
-            ) from None
-        os.ftruncate(descriptor, 0)
-        os.write(descriptor, f"{os.getpid()}\n".encode())
-        self._lock = descriptor
-
     def _report_changes(self) -> None:
         while not self._closing.is_set():
             self._changed.wait()
@@ -212,6 +197,26 @@ class Supervisor:
             if not self._closing.is_set():
                 with suppress(OSError):  # a full disk must not end the supervision
                     write_state(self._data, self.report())
+
+
+def lock_node(data: Path) -> int:
+    """Take a data folder for this process, until the returned descriptor is closed. ConflictError says who has it.
+
+    Whoever runs a node, restores it or makes a standby of it holds this lock.
+    """
+    descriptor = os.open(data / "run" / "up.lock", os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
+    try:
+        fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
+    except BlockingIOError:
+        holder = os.read(descriptor, 32).decode("ascii", "replace").strip()
+        os.close(descriptor)
+        raise ConflictError(
+            f"ringfence up runs already on {data}{f' (process {holder})' if holder else ''}: "
+            "stop it, or name another folder with --data"
+        ) from None
+    os.ftruncate(descriptor, 0)
+    os.write(descriptor, f"{os.getpid()}\n".encode())
+    return descriptor
 
 
 def stop_leftovers(data: Path) -> None:

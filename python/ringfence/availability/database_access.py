@@ -1,0 +1,51 @@
+"""The node's database for the length of one piece of work, started for it where nobody runs it."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from contextlib import contextmanager
+
+from psycopg import conninfo
+from psycopg.pq import PGconn, Ping
+
+from ringfence.database.cluster import embedded_url, home_of
+from ringfence.database.embedded import EmbeddedServer
+from ringfence.errors import UnavailableError
+from ringfence.settings import Settings
+
+
+def has_database(settings: Settings) -> bool:
+    """Whether this node has a database: an external one by URL, or an embedded cluster."""
+    return settings.database.url is not None or (home_of(settings.data) / "place.json").exists()
+
+
+@contextmanager
+def running_database(settings: Settings) -> Iterator[str]:
+    """URL of the application's database. The embedded server is started, and stopped afterwards, unless it runs."""
+    if settings.database.url is not None:
+        yield settings.database.url
+        return
+    if not has_database(settings):
+        raise UnavailableError(f"database: no embedded PostgreSQL in {settings.data}; start `ringfence up` once")
+    url = embedded_url(settings.data)
+    if PGconn.ping(url.encode()) == Ping.OK:
+        yield url
+        return
+    with own_server(settings) as server:
+        yield server.url
+
+
+@contextmanager
+def own_server(settings: Settings) -> Iterator[EmbeddedServer]:
+    """The embedded server, run by us. ConflictError when somebody else runs it."""
+    server = EmbeddedServer(settings)
+    try:
+        server.start()
+        yield server
+    finally:
+        server.stop()
+
+
+def renamed(url: str, database: str) -> str:
+    """The same server and role, another database."""
+    return conninfo.make_conninfo(url, dbname=database)
