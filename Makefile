@@ -129,6 +129,10 @@ fuzz: ## Fuzz each parser for FUZZ_SECONDS=30 (needs cargo-fuzz)
 	    -max_total_time=$(FUZZ_SECONDS) -max_len=4096 -timeout=5 -rss_limit_mb=2048 -print_final_stats=1; \
 	done
 
+.PHONY: fst-lab
+fst-lab: setup ## The functional system test on this machine: two sites, waits scaled; record in build/fst-lab
+	@$(BIN)/ringfence fst run --lab --scale-waits 0.01 --output build/fst-lab
+
 .PHONY: bench-enum
 bench-enum: setup ## Measure the ENUM server beside NSD, Knot and dnsdist
 	@$(BIN)/python bench/enum/run.py

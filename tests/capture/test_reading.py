@@ -14,8 +14,8 @@ import httpx
 import pytest
 from tests.capture.messages import START_US, one_call
 from tests.mediation_server import RunningMediation
-from tests.sbc.emulator import deadline
 
+from ringfence.acceptance.lab.kamailio.running import deadline
 from ringfence.capture.pcap import write_pcap
 from ringfence.capture.reading import CaptureOptions, read_capture
 from ringfence.capture.summary import Summary

@@ -10,8 +10,10 @@ from typing import Any
 
 import pyarrow as pa
 from psycopg import Connection
+from tests.acceptance.samples import sample_plan, sample_record
 from tests.console.seed_calls import add_probe_calls
 
+from ringfence.acceptance.store import save_plan, save_record
 from ringfence.accounts.people import change_password, create_person, sign_in
 from ringfence.database.connection import Database
 from ringfence.database.partitions import ensure_between
@@ -51,6 +53,8 @@ def seed(database: Database, now: datetime) -> None:
         rows = _add_history(connection, rules, now)
         add_call(connection, now - timedelta(minutes=3), source=0, source_raw=HOSTILE,
                  source_class=NumberClass.INVALID, action=Action.ALLOW)  # fmt: skip
+        save_plan(connection, sample_plan(), "ada", now)
+        save_record(connection, sample_record({("B3", "east-enum-2"): "FAIL", ("C1", "west-probe-1"): "OTHER"}))
     add_probe_calls(database, rows)
 
 

@@ -7,7 +7,8 @@ from contextlib import ExitStack
 from pathlib import Path
 
 import pytest
-from tests.sbc.emulator import EnumBehaviour, Sbc, missing_packages
+
+from ringfence.acceptance.lab.kamailio.running import EnumBehaviour, Sbc, missing_packages
 
 StartSbc = Callable[..., Sbc]
 

@@ -10,7 +10,8 @@ from typing import Any
 import pytest
 from tests.conformance.targets import APEX, policy_document
 from tests.sbc.conftest import StartSbc
-from tests.sbc.emulator import CallResult, EnumBehaviour, Sbc, deadline
+
+from ringfence.acceptance.lab.kamailio.running import CallResult, EnumBehaviour, Sbc, deadline
 
 SOURCE = "+13005550000"
 ALLOWED, TERMINATED, REDIRECTED, TARGET = "+12105550123", "+19005550100", "+12105550100", "+12105550199"

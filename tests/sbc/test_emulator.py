@@ -7,8 +7,9 @@ from contextlib import ExitStack
 
 import dns.rcode
 from tests.sbc.conftest import StartSbc
-from tests.sbc.emulator import EnumBehaviour, deadline
 from tests.sbc.responder import running
+
+from ringfence.acceptance.lab.kamailio.running import EnumBehaviour, deadline
 
 ALLOW = r"!^(.*)$!sip:\1@allow.e164.internal!"
 TERMINATE = r"!^(.*)$!sip:\1@terminate.e164.internal!"

@@ -12,8 +12,10 @@ import dns.rrset
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
-from tests.sbc.enum_client import EnumClient, MalformedAnswerError, PrivateState, decode_answer, encode_query, enum_name
 from tests.sbc.responder import running
+
+from ringfence.acceptance.lab.kamailio.enum_client import EnumClient, PrivateState
+from ringfence.acceptance.sbc.wire import MalformedAnswerError, decode_answer, encode_query, enum_name
 
 DIGITS = st.text("0123456789", min_size=1, max_size=15)
 

@@ -9,7 +9,8 @@ import sys
 from pathlib import Path
 
 import pytest
-from tests.sbc.emulator import missing_packages
+
+from ringfence.acceptance.lab.kamailio.running import missing_packages
 
 ROOT = Path(__file__).parents[2]
 NUMBERS = {

@@ -15,7 +15,8 @@ from pathlib import Path
 
 import pytest
 from tests.sbc.conftest import StartSbc
-from tests.sbc.emulator import deadline, missing_packages
+
+from ringfence.acceptance.lab.kamailio.running import deadline, missing_packages
 
 ROOT = Path(__file__).parents[2]
 START_TIMEOUT_S = 60.0

@@ -18,8 +18,8 @@ from typing import Any
 import pytest
 from tests.mediation_server import RunningMediation
 from tests.sbc.conftest import StartSbc
-from tests.sbc.emulator import CallResult, Sbc, deadline
 
+from ringfence.acceptance.lab.kamailio.running import CallResult, Sbc, deadline
 from ringfence.database.connection import Database
 from ringfence.mediation.devices import register_device
 

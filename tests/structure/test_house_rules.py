@@ -144,6 +144,8 @@ def test_only_the_owner_writes_a_table() -> None:
         "rule_minute": {"mediation"},
         "rule_hour": {"mediation"},
         "site": {"mediation", "database"},
+        "fst_plan": {"acceptance"},
+        "fst_run": {"acceptance"},
     }
     write = re.compile(r"\b(?:INSERT INTO|UPDATE|DELETE FROM|COPY)\s+(?:ringfence\.)?(\w+)", re.IGNORECASE)
     wrong = [

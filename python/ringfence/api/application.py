@@ -49,6 +49,7 @@ RESOURCES = (
     "backups",
     "standby",
     "captures",
+    "fst",
 )
 # Outside /api/v1, where monitoring looks for them.
 ROOT_RESOURCES = ("health",)

@@ -29,6 +29,7 @@ GROUPS: tuple[str, ...] = (
     "audit",
     "service",
     "database",
+    "fst",
     "mediation",
     "enum",
     "probe",

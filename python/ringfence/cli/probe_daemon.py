@@ -76,7 +76,8 @@ def serve(settings: Settings) -> None:
     address_file = settings.data / "run" / "probe.json"
     notifier = Notifier.take()
     try:
-        agent = ProbeAgent(probe, probe.journal(), settings.edge, credential, HighestTerm(folder / "term.json"))
+        highest = HighestTerm(folder / "term.json")
+        agent = ProbeAgent(probe, probe.journal(), settings.edge, credential, highest, settings.probe.interfaces)
         agent.heartbeat.facts = ProcessFacts(settings.data).read
         if settings.probe.evidence.enabled:
             evidence = Evidence(folder / "evidence.sqlite", settings.probe.evidence)

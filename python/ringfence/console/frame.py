@@ -25,7 +25,7 @@ Query = Mapping[str, str]
 Builder = Callable[["View"], None]
 
 # The pages as the rail shows them.
-ORDER = ("/", "/analytics", "/calls", "/policy", "/devices", "/availability", "/audit")
+ORDER = ("/", "/analytics", "/calls", "/policy", "/devices", "/availability", "/functional-test", "/audit")
 # The tabs of those that are several pages, and how their first page is called among them.
 TABS = {
     "/calls": ("/calls", "/enforcement", "/captures"),

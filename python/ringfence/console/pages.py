@@ -19,6 +19,7 @@ from ringfence.console import (  # noqa: F401
     devices,
     enforcement,
     explain,
+    functional_test,
     lists,
     number_page,
     overview,

@@ -39,6 +39,8 @@ class Heartbeat:
         self.apex: list[str] = []
         # What this process knows of itself (ringfence.node.facts).
         self.facts: Callable[[], dict[str, int]] = dict
+        # What else an edge of its kind reports, asked at each heartbeat.
+        self.more: Callable[[], dict[str, Any]] = dict
         # Mediation's clock minus ours at the last heartbeat, microseconds; half of the round trip is its error.
         self.clock_offset_us: int | None = None
         self._soon = asyncio.Event()
@@ -87,4 +89,5 @@ class Heartbeat:
                 "acknowledged": sum(acknowledged for *_, acknowledged in streams),
                 "lost": self._journal.lost,
             },
+            **self.more(),
         }

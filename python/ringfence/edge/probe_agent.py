@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Iterable
-from typing import Protocol
+from collections.abc import Iterable, Sequence
+from typing import Any, Protocol
 
 from prometheus_client.core import CounterMetricFamily, GaugeMetricFamily, Metric
 from prometheus_client.registry import Collector
 
+from ringfence.capture.link_state import read_link
 from ringfence.edge.agent import EdgeAgent
 from ringfence.edge.data_plane import DataPlane, EventJournal
 from ringfence.edge.heartbeat import Heartbeat
@@ -16,6 +17,7 @@ from ringfence.edge.hep_out import HepOut
 from ringfence.edge.home import HighestTerm
 from ringfence.edge.metrics import hep_families, way_up
 from ringfence.edge.uplink import Uplink
+from ringfence.errors import RingfenceError
 from ringfence.settings import EdgeSettings
 
 # Counters that go up and down; all others only grow.
@@ -40,9 +42,13 @@ class ProbeAgent(EdgeAgent):
         settings: EdgeSettings,
         credential: str | None,
         highest: HighestTerm | None = None,
+        interfaces: Sequence[str] = (),
     ) -> None:
+        """`interfaces`: those that the probe reads; how their links are is reported with each heartbeat."""
         super().__init__(probe, journal, settings, credential, lambda: (0, ""), highest)
         self._probe = probe
+        self._interfaces = tuple(interfaces)
+        self.heartbeat.more = lambda: {"links": [_link(name) for name in self._interfaces]}
 
     def collector(self) -> Collector:
         """What /metrics shows."""
@@ -51,6 +57,24 @@ class ProbeAgent(EdgeAgent):
     def what_is_wrong(self) -> str | None:
         """Which source does not deliver; nothing of the mediation is looked at."""
         return self._probe.wrong()
+
+
+def _link(name: str) -> dict[str, Any]:
+    """One interface as the mediation shows it; of a bond with its members."""
+    try:
+        link = read_link(name)
+    except RingfenceError as error:
+        return {"name": name, "is_up": False, "bond_mode": None, "members": [], "packets": 0, "drops": 0,
+                "problems": [error.message]}  # fmt: skip
+    return {
+        "name": name,
+        "is_up": link.is_up,
+        "bond_mode": link.bond_mode,
+        "members": [member.name for member in link.members],
+        "packets": link.packets,
+        "drops": link.drops,
+        "problems": link.problems(),
+    }
 
 
 class ProbeMetrics(Collector):

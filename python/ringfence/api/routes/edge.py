@@ -53,6 +53,19 @@ class JournalReport(BaseModel):
     model_config = ConfigDict(extra="allow")
 
 
+class LinkReport(BaseModel):
+    """An interface that a probe reads, a bond with its members, and what is wrong with it."""
+
+    model_config = ConfigDict(extra="ignore")
+    name: Annotated[str, Field(max_length=64)]
+    is_up: bool
+    bond_mode: Annotated[str, Field(max_length=64)] | None = None
+    members: Annotated[list[Annotated[str, Field(max_length=64)]], Field(max_length=64)] = []
+    packets: Annotated[int, Field(ge=0, lt=2**63)] = 0
+    drops: Annotated[int, Field(ge=0, lt=2**63)] = 0
+    problems: Annotated[list[Annotated[str, Field(max_length=500)]], Field(max_length=100)] = []
+
+
 class HeartbeatBody(BaseModel):
     """What a device says of itself every few seconds."""
 
@@ -66,6 +79,7 @@ class HeartbeatBody(BaseModel):
     process: Annotated[dict[str, int], Field(max_length=16)] = {}
     counters: Annotated[dict[str, int], Field(max_length=1000)] = {}
     journal: JournalReport = JournalReport()
+    links: Annotated[list[LinkReport], Field(max_length=64)] | None = None
 
 
 class HeartbeatAnswer(BaseModel):
@@ -155,6 +169,8 @@ def heartbeat(body: HeartbeatBody, request: Request, device: CurrentDevice, proc
     now = datetime.now(UTC)
     kept = {"listen", "apex", "entries_change", "process", "counters", "journal"}
     report: dict[str, Any] = body.model_dump(include=kept)
+    if body.links is not None:
+        report["links"] = [link.model_dump() for link in body.links]
     with process.database.connection() as connection:
         said = Heartbeat(body.policy_version, body.policy_hash, body.now_us, report)
         devices.record_heartbeat(connection, device, said, address_of(request), now)

@@ -22,6 +22,8 @@ from dataclasses import asdict, dataclass
 from pathlib import Path
 from types import TracebackType
 
+from ringfence.errors import UnavailableError
+
 HERE = Path(__file__).parent
 KAMAILIO_MODULES = ("/usr/lib/x86_64-linux-gnu/kamailio/modules", "/usr/lib/aarch64-linux-gnu/kamailio/modules")
 START_TIMEOUT_S = 15.0
@@ -70,13 +72,16 @@ class Sbc:
         apex: str = "e164.internal",
         redirect_numbers: Sequence[str] = (),
         behaviour: EnumBehaviour | None = None,
+        host: str | None = None,
     ) -> None:
         self._folder = folder
         self._enum_servers = list(enum_servers)
         self._apex = apex
         self._redirect_numbers = tuple(redirect_numbers)
         self._behaviour = behaviour or EnumBehaviour()
-        self._host = f"127.{secrets.randbelow(250) + 2}.{secrets.randbelow(250) + 2}.{secrets.randbelow(250) + 2}"
+        self._host = host or (
+            f"127.{secrets.randbelow(250) + 2}.{secrets.randbelow(250) + 2}.{secrets.randbelow(250) + 2}"
+        )
         self._processes: list[subprocess.Popen[bytes]] = []
         self._port = 0
 
@@ -102,7 +107,7 @@ class Sbc:
     def call(self, source: str, destination: str, asserted: str | None = None, hold_ms: int = 50) -> CallResult:
         """Call `destination` from `source` (From; `asserted` goes into P-Asserted-Identity); hang up after `hold_ms`.
 
-        Raises AssertionError when the call has no final outcome in CALL_TIMEOUT_S seconds.
+        UnavailableError when the call has no final outcome in CALL_TIMEOUT_S seconds.
         """
         folder = self._folder / f"call-{secrets.token_hex(4)}"
         folder.mkdir(parents=True)
@@ -118,7 +123,7 @@ class Sbc:
         try:
             process.wait(CALL_TIMEOUT_S)
         except subprocess.TimeoutExpired:
-            raise AssertionError(f"call {source} → {destination}: no outcome\n{self.log()}") from None
+            raise UnavailableError(f"call {source} → {destination}: no outcome\n{self.log()}") from None
         finally:
             self._end(process)
         return self._result(folder, time.monotonic() - started)
@@ -144,7 +149,7 @@ class Sbc:
         if len(results) != 1:
             errors = folder / "errors"
             detail = errors.read_text(errors="replace")[-2000:] if errors.exists() else "no error file"
-            raise AssertionError(f"the caller has no single result: {results}\n{detail}\n{self.log()}")
+            raise UnavailableError(f"the caller has no single result: {results}\n{detail}\n{self.log()}")
         _, code, answered_by, request_uri = results[0]
         return CallResult(
             int(code), None if answered_by == "-" else answered_by, None if request_uri == "-" else request_uri, took_s
@@ -195,7 +200,7 @@ class Sbc:
             str(folder),
         ]
         process = self._spawn(
-            command, folder, {"SBC_SETTINGS": str(folder / "settings.json"), "PYTHONPATH": str(HERE.parent.parent)}
+            command, folder, {"SBC_SETTINGS": str(folder / "settings.json"), "PYTHONPATH": str(HERE.parents[3])}
         )
         self._await(process, self._answers_options, "Kamailio")
 
@@ -221,7 +226,7 @@ class Sbc:
         # A clean environment: Kamailio embeds Debian's Python, which must not see this one's paths.
         variables = {"PATH": _path(), "TERM": "dumb", "PYTHONDONTWRITEBYTECODE": "1", **(environment or {})}
         with (folder / "output").open("wb") as output:
-            process = subprocess.Popen(
+            process = subprocess.Popen(  # noqa: S603 - programs of this machine, words of our own
                 command,
                 cwd=folder,
                 env=variables,
@@ -253,7 +258,7 @@ class Sbc:
                 break
         output = self._folder.rglob("output")
         text = "\n".join(f"{file}: {file.read_text(errors='replace')[-2000:]}" for file in output)
-        raise AssertionError(f"{what} did not start\n{text}")
+        raise UnavailableError(f"{what} did not start\n{text}")
 
     def _free_port(self) -> int:
         with socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as channel:

@@ -1,4 +1,4 @@
-"""Call logic of the test SBC, run by Kamailio (KEMI, module app_python3) in Debian's own Python.
+"""Call logic of the SBC of lab and tests, run by Kamailio (KEMI, module app_python3) in Debian's own Python.
 
 A call in: transaction → source and destination → ENUM dip → the NAPTR's regular expression, applied by Kamailio →
 decision → refuse with 603, or relay to the endpoint that serves the (perhaps changed) number. Without an answer from
@@ -15,7 +15,8 @@ from pathlib import Path
 from typing import Any
 
 import KSR  # type: ignore[import-not-found]  # exists inside Kamailio only
-from tests.sbc.enum_client import EnumClient, Outcome
+
+from ringfence.acceptance.lab.kamailio.enum_client import EnumClient, Outcome
 
 E164 = re.compile(r"\+[1-9][0-9]{1,14}")
 NANP = re.compile(r"(?:\+?1)?([2-9][0-9]{9})")

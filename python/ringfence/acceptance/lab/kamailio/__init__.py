@@ -1,0 +1,1 @@
+"""A real SBC: Kamailio and SIPp, where this machine has them."""
