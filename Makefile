@@ -97,7 +97,7 @@ PIP_TARGET := $(BIN)/python -m pip install --disable-pip-version-check --no-inpu
 package: $(STAMPS) ## Build the wheel and the Debian package into build/packages
 	$(call say,Wheel)
 	@rm -rf $(PACKAGES) build/libraries && mkdir -p $(PACKAGES)
-	@$(BIN)/maturin build --release --locked --out $(PACKAGES)
+	@$(BIN)/maturin build --profile dist --locked --out $(PACKAGES)
 	$(call say,Libraries for the Debian package)
 	@$(PIP_TARGET) --only-binary :all: --require-hashes -r requirements/runtime.lock
 	@$(PIP_TARGET) --no-deps $(PACKAGES)/ringfence-*.whl
@@ -146,7 +146,7 @@ bench-ingest: setup ## Measure ingest beside PostgreSQL's own binary COPY
 	@$(BIN)/python bench/ingest.py
 
 .PHONY: bench-analytics
-bench-analytics: setup ## Measure every view of Analytics over thirty days of eight devices
+bench-analytics: $(VENV)/dist.stamp ## Measure every view of Analytics over thirty days of eight devices
 	@$(BIN)/python bench/analytics.py
 
 .PHONY: bench-probe
@@ -154,7 +154,7 @@ bench-probe: setup ## Measure the probe beside tshark, sngrep and sipgrep
 	@$(BIN)/python bench/probe/run.py
 
 .PHONY: bench-backup
-bench-backup: setup ## Measure a backup of ten million events beside pg_dump alone
+bench-backup: $(VENV)/dist.stamp ## Measure a backup of ten million events beside pg_dump alone
 	@$(BIN)/python bench/failover/backup.py
 
 .PHONY: lock

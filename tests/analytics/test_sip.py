@@ -74,8 +74,8 @@ def test_top_numbers_and_calls_a_second_are_of_the_probe_that_was_asked_for(
     add_sip_calls({"source_raw": "anonymous"}, device="probe-2")
     assert [row[1:] for row in ask(database, "top_source").rows] == [
         (1, "+12105550123", 2),
-        (2, "anonymous", 1),
-        (3, "+12105550144", 1),
+        (2, "+12105550144", 1),
+        (3, "anonymous", 1),
     ]
     assert [row[1:] for row in ask(database, "top_destination", "probe-2").rows] == [(1, "+19005550100", 1)]
     assert ask(database, "average_cps", "probe-1").rows == [(NOON, 3, 3 / 3600)]

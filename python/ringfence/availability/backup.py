@@ -20,12 +20,13 @@ import structlog
 
 from ringfence.availability import configuration, edge_folders, shelf
 from ringfence.availability.archive import Report, Source, check_archive, write_archive
-from ringfence.availability.database_access import has_database, running_database
+from ringfence.availability.database_access import running_database
 from ringfence.availability.dump import default_jobs, dump_database
 from ringfence.availability.encryption import SUFFIX as ENCRYPTED
 from ringfence.availability.encryption import Key
 from ringfence.availability.manifest import CONFIGURATION, DATABASE, EDGE_PREFIX, Manifest, new_manifest
 from ringfence.availability.shelf import KeptBackup
+from ringfence.availability.standby import has_database
 from ringfence.errors import InvalidInputError, RingfenceError, UnavailableError
 from ringfence.settings import Settings
 

@@ -8,15 +8,10 @@ from contextlib import contextmanager
 from psycopg import conninfo
 from psycopg.pq import PGconn, Ping
 
-from ringfence.database.cluster import embedded_url, home_of
+from ringfence.database.cluster import embedded_url, has_embedded
 from ringfence.database.embedded import EmbeddedServer
 from ringfence.errors import UnavailableError
 from ringfence.settings import Settings
-
-
-def has_database(settings: Settings) -> bool:
-    """Whether this node has a database: an external one by URL, or an embedded cluster."""
-    return settings.database.url is not None or (home_of(settings.data) / "place.json").exists()
 
 
 @contextmanager
@@ -25,7 +20,7 @@ def running_database(settings: Settings) -> Iterator[str]:
     if settings.database.url is not None:
         yield settings.database.url
         return
-    if not has_database(settings):
+    if not has_embedded(settings.data):
         raise UnavailableError(f"database: no embedded PostgreSQL in {settings.data}; start `ringfence up` once")
     url = embedded_url(settings.data)
     if PGconn.ping(url.encode()) == Ping.OK:

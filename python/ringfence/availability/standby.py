@@ -17,7 +17,7 @@ from datetime import datetime
 from pathlib import Path
 from typing import Any, Literal
 
-from ringfence.availability.database_access import has_database
+from ringfence.database.cluster import has_embedded
 from ringfence.errors import ConfigurationError, ConflictError, NotFoundError
 from ringfence.private_file import write_private
 from ringfence.settings import Settings
@@ -82,6 +82,11 @@ def read_standby(settings: Settings) -> Standby | None:
         return None
     except (OSError, ValueError, KeyError, TypeError) as error:
         raise ConfigurationError(f"{file} cannot be read: {error}") from None
+
+
+def has_database(settings: Settings) -> bool:
+    """Whether this node has a database: an external one by URL, or an embedded cluster."""
+    return settings.database.url is not None or has_embedded(settings.data)
 
 
 def role_of(settings: Settings) -> str:

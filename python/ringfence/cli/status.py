@@ -12,7 +12,6 @@ from ringfence.availability.standby import read_standby
 from ringfence.cli.client import connect
 from ringfence.cli.options import ConfigOption, DataOption, JsonOption, settings_from
 from ringfence.cli.output import print_json, print_line, print_table
-from ringfence.cli.standby_report import show_standby
 from ringfence.errors import NotSignedInError, UnavailableError
 from ringfence.node.facts import WELL_AFTER_S, in_words
 from ringfence.node.state import ServiceState, read_state
@@ -48,6 +47,8 @@ def status(
     """Show processes, database and devices; exit code 1 when something is red."""
     settings = settings_from(config, data)
     if settings.url is None and read_standby(settings) is not None:
+        from ringfence.cli.standby_report import show_standby  # brings the database's libraries
+
         now = datetime.now(UTC)
         if not show_standby(settings, node_processes(settings.data, now), now, as_json=as_json):
             raise typer.Exit(1)

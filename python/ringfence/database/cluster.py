@@ -79,6 +79,11 @@ def home_of(data: Path) -> Path:
     return data / "postgresql"
 
 
+def has_embedded(data: Path) -> bool:
+    """Whether a cluster was made for this data folder."""
+    return (home_of(data) / "place.json").exists()
+
+
 def embedded_url(data: Path) -> str:
     """URL with which the application enters the embedded database; UnavailableError when there is none yet."""
     home = home_of(data)

@@ -175,5 +175,5 @@ def _reason(known: Cluster) -> str:
     by = known.fenced_by.epoch if known.fenced_by else known.term.epoch
     return (
         f"is fenced: this pair has epoch {known.term.epoch}, another is active with epoch {by}; "
-        "make this one its standby (`ringfence standby init`), or take over again (`ringfence failback`)"
+        "make this one its standby (`ringfence standby init`)"
     )
