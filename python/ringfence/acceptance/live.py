@@ -22,7 +22,6 @@ from ringfence.acceptance.cases.enum_answers import POLICY
 from ringfence.acceptance.hands import Answer, AskedHands, NobodyThereError, Question
 from ringfence.acceptance.plan import Plan
 from ringfence.acceptance.record import Record
-from ringfence.acceptance.remote import Remote
 from ringfence.acceptance.run import Progress, Run
 from ringfence.acceptance.sbc_side import emulated
 from ringfence.acceptance.trial_policy import try_to_put_back
@@ -31,6 +30,7 @@ from ringfence.accounts.credentials import create_token, revoke_token
 from ringfence.database.connection import Database
 from ringfence.errors import ConflictError, InvalidInputError, NotFoundError, UnavailableError
 from ringfence.mediation import jobs
+from ringfence.mediation.client import Client
 from ringfence.mediation.local_files import mediation_file
 from ringfence.vocabulary import Role
 
@@ -182,7 +182,7 @@ def _carry_out(
         return desk.ask(question, lambda: progress.at(progress.done))
 
     name, secret = _token(database, record.run, request.actor)
-    api = Remote(_own_url(data), secret)
+    api = Client(_own_url(data), secret)
     scale = 1.0  # a real SBC's times are what they are; the emulator keeps them
     sbcs = {one.site: emulated(one, plan.apex, scale) for one in plan.locations if one.enum_servers or one.probes}
     run = Run(record, api, AskedHands(ask), sbcs, tell)

@@ -15,11 +15,12 @@ from rich.table import Table
 
 from ringfence.analytics.asking import COMPARISONS
 from ringfence.analytics.views import FILTERS, GROUPINGS, VIEWS
-from ringfence.cli.client import Client, connect
+from ringfence.cli.client import connect
 from ringfence.cli.options import ConfigOption, DataOption, FilterOption, JsonOption, settings_from
 from ringfence.cli.output import print_json, print_line, print_table
 from ringfence.cli.period import parse_moment, parse_named
 from ringfence.errors import InvalidInputError
+from ringfence.mediation.client import Client
 
 _BAR_WIDTH = 30
 

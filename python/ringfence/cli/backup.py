@@ -14,12 +14,13 @@ from ringfence.availability import schedule, shelf
 from ringfence.availability.backup import BackupOptions, sections_here
 from ringfence.availability.encryption import new_key
 from ringfence.cli.bar import shown_progress
-from ringfence.cli.client import Client, connect
+from ringfence.cli.client import connect
 from ringfence.cli.job import wait_for_job
 from ringfence.cli.options import ConfigOption, DataOption, JsonOption, settings_from
 from ringfence.cli.output import print_json, print_line, print_table
 from ringfence.errors import ConflictError, InvalidInputError, UnavailableError
 from ringfence.log import configure_logging
+from ringfence.mediation.client import Client
 from ringfence.private_file import write_private
 from ringfence.settings import Settings
 

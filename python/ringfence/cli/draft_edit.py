@@ -8,9 +8,9 @@ from urllib.parse import quote
 
 import typer
 
-from ringfence.cli.client import Client
 from ringfence.cli.output import print_json, print_line
 from ringfence.errors import InvalidInputError
+from ringfence.mediation.client import Client
 from ringfence.policy.yaml_reader import read_yaml
 
 _STYLES = {"error": "red", "warning": "yellow"}

@@ -12,11 +12,12 @@ from typing import Annotated, Any
 import typer
 
 from ringfence.analytics.filters import FILTERS
-from ringfence.cli.client import Client, connect
+from ringfence.cli.client import connect
 from ringfence.cli.options import ConfigOption, DataOption, FilterOption, JsonOption, settings_from
 from ringfence.cli.output import print_table
 from ringfence.cli.period import parse_moment, parse_named
 from ringfence.errors import InvalidInputError, UnavailableError
+from ringfence.mediation.client import Client
 
 _PAGE = 1000
 _POLL_S = 0.5

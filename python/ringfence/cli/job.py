@@ -9,8 +9,8 @@ from typing import Any
 from rich.console import Console
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
 
-from ringfence.cli.client import Client, refused_as
 from ringfence.errors import RingfenceError
+from ringfence.mediation.client import Client, refused_as
 
 _FIRST_POLL_S, _LAST_POLL_S = 0.02, 0.5
 

@@ -13,10 +13,11 @@ import typer
 from rich.console import Console
 from rich.progress import BarColumn, Progress, TaskID, TextColumn, TimeElapsedColumn
 
-from ringfence.cli.client import Client, connect
+from ringfence.cli.client import connect
 from ringfence.cli.options import ConfigOption, DataOption, JsonOption, settings_from
 from ringfence.cli.output import print_json, print_line
 from ringfence.errors import InvalidInputError, RingfenceError
+from ringfence.mediation.client import Client
 
 _CHUNK = 256 << 10
 _POLL_S = 0.1

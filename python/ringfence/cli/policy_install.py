@@ -7,11 +7,12 @@ from typing import Annotated, Any
 
 import typer
 
-from ringfence.cli.client import Client, connect
+from ringfence.cli.client import connect
 from ringfence.cli.options import ConfigOption, DataOption, JsonOption, settings_from
 from ringfence.cli.output import print_json, print_line, print_table
 from ringfence.cli.period import parse_duration
 from ringfence.errors import InvalidInputError
+from ringfence.mediation.client import Client
 
 WAIT_S = 2.0
 _POLL_S = 0.05

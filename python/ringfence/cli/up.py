@@ -22,7 +22,7 @@ from ringfence import __version__
 from ringfence.accounts.people import FIRST_ADMINISTRATOR, ensure_first_administrator
 from ringfence.availability.follow import follow
 from ringfence.availability.standby import read_standby
-from ringfence.cli.client import Client, connect
+from ringfence.cli.client import connect
 from ringfence.cli.options import ConfigOption, DataOption, settings_from
 from ringfence.cli.stop_signals import stopped_by_signals
 from ringfence.cli.up_screen import Screen, Welcome
@@ -38,6 +38,7 @@ from ringfence.errors import (
     UnavailableError,
 )
 from ringfence.log import configure_logging, log_file
+from ringfence.mediation.client import Client
 from ringfence.mediation.first_sign_in import where_to_read
 from ringfence.mediation.local_files import mediation_file
 from ringfence.node.child import ChildProcess

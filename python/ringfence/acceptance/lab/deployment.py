@@ -23,11 +23,11 @@ from ringfence.acceptance.lab.processes import Process
 from ringfence.acceptance.lab.real_sbc import RealSbc
 from ringfence.acceptance.lab.tap import INTERFACE, network_of, site_filter
 from ringfence.acceptance.plan import Location, Numbers, Person, Plan, Sbc, draft_plan, split_address
-from ringfence.acceptance.remote import Remote
 from ringfence.acceptance.sbc_side import SbcSide, emulated
 from ringfence.database.cluster import remove_cluster
 from ringfence.database.embedded import EmbeddedServer
 from ringfence.errors import NotFoundError
+from ringfence.mediation.client import Client
 from ringfence.settings import Settings
 
 NUMBERS = Numbers(
@@ -135,7 +135,7 @@ class Lab:
         mediation.start()
         place = mediation.await_ready()
         self.url = str(place["url"])
-        self.api = Remote(self.url, Path(str(place["token_file"])).read_text(encoding="utf-8").strip())
+        self.api = Client(self.url, Path(str(place["token_file"])).read_text(encoding="utf-8").strip())
 
     def _server_url(self) -> str:
         assert self._server is not None  # noqa: S101 - started just now
