@@ -8,6 +8,7 @@ import sys
 import pytest
 from typer.testing import CliRunner
 
+from ringfence import __version__
 from ringfence.cli.main import GROUPS, build, groups_for
 
 
@@ -33,6 +34,11 @@ def test_every_group_is_the_name_of_its_command() -> None:
         shown = CliRunner().invoke(build(groups_for([group])), [group, "--help"], prog_name="ringfence")
         assert shown.exit_code == 0, f"{group}: {shown.output}"
         assert f"ringfence {group} " in shown.stdout
+
+
+def test_the_version_is_told() -> None:
+    shown = CliRunner().invoke(build(), ["--version"])
+    assert (shown.exit_code, shown.stdout) == (0, f"ringfence {__version__}\n")
 
 
 def test_a_mistyped_command_is_answered_with_a_suggestion() -> None:

@@ -8,6 +8,7 @@ from importlib import import_module
 
 import typer
 
+from ringfence import __version__
 from ringfence.errors import RingfenceError
 
 # Module of each command group, in the order that `--help` shows.
@@ -68,7 +69,17 @@ def build(groups: Sequence[str] = GROUPS) -> typer.Typer:
     return app
 
 
-def _program() -> None:
+def _tell_version(asked: bool) -> None:
+    if asked:
+        typer.echo(f"ringfence {__version__}")
+        raise typer.Exit
+
+
+def _program(
+    version: bool = typer.Option(
+        False, "--version", is_eager=True, callback=_tell_version, help="Print the version and exit."
+    ),
+) -> None:
     """Open voice-network policy controller."""
 
 
