@@ -4,12 +4,13 @@ from __future__ import annotations
 
 import os
 import subprocess
-import sys
 from collections.abc import Callable
 
 import pytest
+from tests.cli.warm import WarmCommand
 from tests.mediation_server import RunningMediation
 
+_COMMAND = WarmCommand()
 Run = Callable[..., "subprocess.CompletedProcess[str]"]
 
 
@@ -21,15 +22,7 @@ def environment(**extra: str) -> dict[str, str]:
 
 def run_ringfence(*arguments: str, stdin: str = "", **extra: str) -> subprocess.CompletedProcess[str]:
     """Run `ringfence`; whatever happens, it never shows a traceback."""
-    done = subprocess.run(
-        [sys.executable, "-m", "ringfence", *arguments],
-        input=stdin,
-        capture_output=True,
-        text=True,
-        timeout=60,
-        env=environment(**extra),
-        check=False,
-    )
+    done = _COMMAND.run(arguments, stdin, environment(**extra), 60)
     assert "Traceback" not in done.stderr, done.stderr
     return done
 

@@ -12,7 +12,7 @@ from typing import Any, TypeAlias
 import phonenumbers
 import pyarrow as pa
 import pyarrow.compute as pc
-from phonenumbers import PhoneNumberType, geocoder
+from phonenumbers import PhoneNumberType
 
 from ringfence.numbering.countries import country_id
 from ringfence.vocabulary import CallType, LineType, NumberClass
@@ -85,6 +85,9 @@ def facts_of(number: int) -> NumberFacts:
 
 def region_of(number: int) -> str:
     """Place in English, such as `San Antonio, TX`, as far as the number tells; else empty."""
+    # Every place of the world: the better part of a second and of a hundred megabytes, for a page that few ask for.
+    from phonenumbers import geocoder
+
     parsed = _parsed(number)
     return str(geocoder.description_for_number(parsed, "en")) if parsed is not None else ""
 
