@@ -3,12 +3,12 @@
 from __future__ import annotations
 
 import json
-import os
 import subprocess
 import sys
 from pathlib import Path
 
 import pytest
+from tests.cli.conftest import run_ringfence
 from tests.edge.edge_process import Edge
 from tests.edge.partners import CREDENTIAL, FakeMediation, document, sha256, wait_until
 
@@ -38,9 +38,7 @@ def store(data: Path, version: int) -> PolicyStore:
 
 
 def reset(data: Path, *flags: str) -> subprocess.CompletedProcess[str]:
-    environment = {name: value for name, value in os.environ.items() if not name.startswith("RINGFENCE_")}
-    command = [sys.executable, "-m", "ringfence", "policy", "reset", "--data", str(data), *flags]
-    return subprocess.run(command, env=environment, capture_output=True, text=True, timeout=60, check=False)
+    return run_ringfence("policy", "reset", "--data", str(data), *flags)
 
 
 def test_without_a_mediation_the_fail_mode_answers_and_the_command_says_so(data: Path) -> None:

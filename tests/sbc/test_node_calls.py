@@ -3,23 +3,15 @@
 from __future__ import annotations
 
 import json
-import os
-import re
-import shutil
-import signal
-import subprocess
-import sys
-import tempfile
 from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
 from tests.sbc.conftest import StartSbc
+from tests.system.running_node import RunningNode, running_node
 
 from ringfence.acceptance.lab.kamailio.running import deadline, missing_packages
 
-ROOT = Path(__file__).parents[2]
-START_TIMEOUT_S = 60.0
 POLICY = """
 rules:
   - {name: premium, destinations: ["+19005550100"], action: terminate}
@@ -28,77 +20,20 @@ rules:
 """
 
 
-class Node:
-    """`ringfence up` on ports and a data folder of its own."""
-
-    def __init__(self, folder: Path) -> None:
-        self.data = folder / "data"
-        self._output = folder / "output"
-        self._environment = {**os.environ, "PYTHONPATH": str(ROOT / "python")}
-        with self._output.open("wb") as output:
-            self._process = subprocess.Popen(
-                [*self._command("up"), "--port", "0", "--listen", "127.0.0.1:0"],
-                env=self._environment,
-                stdin=subprocess.DEVNULL,
-                stdout=output,
-                stderr=subprocess.STDOUT,
-            )
-        self.enum = ("", 0)
-
-    def wait_until_ready(self) -> None:
-        """Until the ENUM address is printed."""
-        for _ in deadline(START_TIMEOUT_S, step_s=0.1):
-            text = self._output.read_text(errors="replace")
-            if found := re.search(r"^ENUM: ([0-9.]+):([0-9]+)", text, re.MULTILINE):
-                self.enum = (found[1], int(found[2]))
-                return
-            if self._process.poll() is not None:
-                break
-        raise AssertionError(f"ringfence up did not start: {self._output.read_text(errors='replace')[-3000:]}")
-
-    def cli(self, *words: str) -> str:
-        """Run a command on this node; its standard output."""
-        done = subprocess.run(
-            self._command(*words), env=self._environment, capture_output=True, text=True, timeout=60, check=False
-        )
-        assert done.returncode == 0, done.stderr
-        return done.stdout
-
-    def stop(self) -> None:
-        """As Ctrl-C does."""
-        self._process.send_signal(signal.SIGINT)
-        try:
-            self._process.wait(30)
-        except subprocess.TimeoutExpired:
-            self._process.kill()
-            self._process.wait()
-            raise
-
-    def _command(self, *words: str) -> list[str]:
-        return [sys.executable, "-m", "ringfence", *words, "--data", str(self.data)]
-
-
 @pytest.fixture
-def node() -> Iterator[Node]:
-    """A running node. Its folder can be entered by the database's own user, which pytest's cannot."""
+def node() -> Iterator[RunningNode]:
+    """A running node, where calls can be placed."""
     if missing := missing_packages():
         pytest.skip(f"needs the Debian packages {', '.join(missing)} (apt-get install {' '.join(missing)})")
-    folder = Path(tempfile.mkdtemp(prefix="ringfence-sbc-"))
-    folder.chmod(0o755)
-    running = Node(folder)
-    try:
-        running.wait_until_ready()
+    with running_node() as running:
         yield running
-    finally:
-        running.stop()
-        shutil.rmtree(folder, ignore_errors=True)
 
 
 @pytest.mark.slow
 def test_policy_applied_on_the_command_line_decides_calls_and_they_are_recorded(
-    node: Node, start_sbc: StartSbc, tmp_path: Path
+    node: RunningNode, start_sbc: StartSbc, tmp_path: Path
 ) -> None:
-    sbc = start_sbc([node.enum], redirect_numbers=["+12105550199"])
+    sbc = start_sbc([node.enum_address()], redirect_numbers=["+12105550199"])
     before = sbc.call("+13005550000", "+19005550100")
     assert (before.final_code, before.answered_by) == (200, "normal"), "without a policy every call is allowed"
 
@@ -124,7 +59,7 @@ def test_policy_applied_on_the_command_line_decides_calls_and_they_are_recorded(
     ]
 
 
-def recorded(node: Node, count: int) -> list[tuple[str, str, str, str | None]]:
+def recorded(node: RunningNode, count: int) -> list[tuple[str, str, str, str | None]]:
     """Source, destination, action and rule of the node's events, oldest first, once there are `count`."""
     events: list[dict[str, str]] = []
     for _ in deadline(15.0, step_s=0.2):

@@ -16,6 +16,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from tests.cli.conftest import run_ringfence
 from tests.mediation_server import RunningMediation
 from tests.sbc.conftest import StartSbc
 
@@ -72,9 +73,7 @@ class ProbeProcess:
             self._log.close()
 
     def _run(self, *words: str) -> subprocess.CompletedProcess[str]:
-        return subprocess.run(
-            self._command(*words), env=self._environment, capture_output=True, text=True, timeout=TIMEOUT_S, check=False
-        )
+        return run_ringfence(*words, "--data", str(self.data))
 
     def _command(self, *words: str) -> list[str]:
         return [sys.executable, "-m", "ringfence", *words, "--data", str(self.data)]

@@ -4,11 +4,14 @@ from __future__ import annotations
 
 import json
 import os
+import shutil
 import signal
 import subprocess
 import sys
+import tempfile
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
@@ -16,8 +19,9 @@ import dns.edns
 import dns.message
 import dns.query
 import psycopg
+from tests.cli.conftest import run_ringfence
 
-from ringfence.database.cluster import embedded_url
+from ringfence.database.cluster import embedded_url, remove_cluster
 from ringfence.node.state import read_state
 
 PACKAGE = Path(__file__).parents[2] / "python"
@@ -77,13 +81,7 @@ class RunningNode:
 
     def cli(self, *arguments: str, status: int = 0) -> str:
         """Standard output of a command on this node; its exit status is checked."""
-        result = subprocess.run(
-            [*_COMMAND, *arguments, "--data", str(self.data)],
-            env=environment(),
-            capture_output=True,
-            text=True,
-            check=False,
-        )
+        result = run_ringfence(*arguments, "--data", str(self.data))
         assert result.returncode == status, f"{arguments}: status {result.returncode}: {result.stdout}{result.stderr}"
         return result.stdout
 
@@ -132,3 +130,18 @@ def environment() -> dict[str, str]:
     """Ours without anybody's settings."""
     kept = {name: value for name, value in os.environ.items() if not name.startswith("RINGFENCE_")}
     return {**kept, "PYTHONPATH": str(PACKAGE)}
+
+
+@contextmanager
+def running_node() -> Iterator[RunningNode]:
+    """A node in a temporary folder that the database's own user may enter; stopped and removed afterwards."""
+    folder = Path(tempfile.mkdtemp(prefix="ringfence-node-"))
+    folder.chmod(0o755)
+    node = RunningNode(folder)
+    try:
+        node.start()
+        yield node
+    finally:
+        node.stop()
+        remove_cluster(node.data)
+        shutil.rmtree(folder, ignore_errors=True)
