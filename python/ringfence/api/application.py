@@ -4,13 +4,14 @@ from __future__ import annotations
 
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
+from functools import cache
 from importlib import import_module
 
 from fastapi import APIRouter, FastAPI, Request
 from fastapi.exceptions import HTTPException
 from fastapi.routing import APIRoute
 from starlette.responses import Response
-from starlette.routing import Match
+from starlette.routing import BaseRoute, Match
 
 from ringfence import __version__
 from ringfence.api.errors import add_handlers
@@ -76,12 +77,20 @@ def build_application(process: MediationProcess) -> FastAPI:
     app.state.process = process
     add_handlers(app)
     app.add_middleware(Guards)
-    for resource in RESOURCES:
-        app.include_router(_router(resource), prefix=PREFIX)
-    for resource in ROOT_RESOURCES:
-        app.include_router(_router(resource))
+    app.router.routes.extend(_resources())
     _refuse_the_rest(app)
     return app
+
+
+@cache
+def _resources() -> tuple[BaseRoute, ...]:
+    """The routes of all resources. One set serves every application of the program: each request brings its own."""
+    router = APIRouter()
+    for resource in RESOURCES:
+        router.include_router(_router(resource), prefix=PREFIX)
+    for resource in ROOT_RESOURCES:
+        router.include_router(_router(resource))
+    return tuple(router.routes)
 
 
 def _refuse_the_rest(app: FastAPI) -> None:
