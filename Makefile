@@ -81,8 +81,8 @@ test-rust: ## Lints, unit, property and model tests of the crates
 	@cargo clippy --quiet --release --locked --workspace --all-targets -- -D warnings
 	@cargo test --quiet --release --locked --workspace
 
-# Tests that drive real load have the machine to themselves, after all others.
-TEST_WORKERS ?= 2
+# Three for two cores: most tests wait now and then. Those that drive real load have the machine to themselves, last.
+TEST_WORKERS ?= 3
 
 .PHONY: test-python
 test-python: $(STAMPS) ## Unit, integration, browser and system tests
