@@ -48,7 +48,7 @@ def configure_logging(settings: LogSettings, file: Path | None = None) -> None:
         if settings.format == "json"
         else structlog.dev.ConsoleRenderer(colors=stream.isatty())
     )
-    last = [*([structlog.processors.format_exc_info] if settings.format == "json" else [])]
+    last = [structlog.processors.format_exc_info] if settings.format == "json" else []
     render = _with_priority(renderer) if is_journal(stream) else renderer
     structlog.configure(
         processors=[*shared, *last, render],
