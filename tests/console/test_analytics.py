@@ -150,6 +150,23 @@ def test_filters_narrow_the_view_and_stand_in_the_address(visit: Visit) -> None:
     expect(page.locator(".ag-cell .pill").first).to_have_text("Terminate")
 
 
+def test_what_is_typed_next_stays_while_a_filter_acts(visit: Visit) -> None:
+    page = open_analytics(visit, "?view=calls&grouping=period&range=24h")
+    page.get_by_text("Filters", exact=True).click()
+    page.get_by_label("Source", exact=True).fill("+1312*")
+    page.keyboard.press("Tab")
+    page.keyboard.type("+1900")
+    expect(page.get_by_text("Filters (1)")).to_be_visible()
+    page.keyboard.type("*")
+    expect(page.locator("input:focus")).to_have_value("+1900*")
+    page.keyboard.press("Enter")
+    expect(page.get_by_text("Filters (2)")).to_be_visible()
+    page.get_by_role("button", name="Clear").click()
+    expect(page.get_by_label("Destination")).to_have_value("")
+    expect(page.get_by_role("button", name="Clear")).to_be_hidden()
+    assert "destination" not in page.url
+
+
 def test_a_time_is_compared_with_an_earlier_one(visit: Visit) -> None:
     page = open_analytics(visit, "?view=average_cps&grouping=hour&range=6h")
     page.get_by_label("Compare with").select_option("The time before")

@@ -80,6 +80,7 @@ class _Page:
         self.table: ui.aggrid | None = None
         self.devices: dict[str, str] = {}
         self.sites: dict[str, str] = {}
+        self.site: Choice | None = None
         self.saved = SavedViews(view, lambda: self.question)
         with head:
             self.tools = Tag("div", classes="contents")
@@ -110,21 +111,33 @@ class _Page:
 
     def _lay_out_filters(self) -> None:
         said = filter_words(self.question.filter)
+        self.site = None
         self.filters.clear()
         with self.filters:
-            Tag("summary", f"Filters ({len(said)})" if said else "Filters")
+            self.filters_title = Tag("summary")
             with Tag("div", classes="toolbar flat"):
                 for name in filters_of(self.question.dataset):
                     self._lay_out_filter(name, said.get(name, ""))
-                if said:
-                    button("Clear", lambda: self._ask(filter=parse_filter({})), icon="filter_alt_off", classes="quiet")
+                self.clear = button(
+                    "Clear",
+                    lambda: self._ask(clears=True, filter=parse_filter({})),
+                    icon="filter_alt_off",
+                    classes="quiet",
+                )
+        self._count_filters()
+
+    def _count_filters(self) -> None:
+        """Say how many act. The fields stay as they are: somebody types in the next one already."""
+        count = len(filter_words(self.question.filter))
+        self.filters_title.set_text(f"Filters ({count})" if count else "Filters")
+        self.clear.set_visibility(count > 0)
 
     def _lay_out_filter(self, name: str, value: str) -> None:
         def changed(text: str) -> Any:
             return self._filter(name, text)
 
         if name == "site":
-            Choice("Site", {"": "All"} | self.sites, value, changed, name=name)
+            self.site = Choice("Site", {"": "All"} | self.sites, value, changed, name=name)
         elif name in FILTER_WORDS:
             words = ACTION_WORDS | RESULT_WORDS
             options = {word: words.get(word, plain(word).capitalize()) for word in FILTER_WORDS[name]}
@@ -153,7 +166,8 @@ class _Page:
             await self.saved.read()
             # The fields stay as they are: somebody may have begun to choose.
             self.device.offer({"": "All"} | self.devices, self.question.device or "")
-            self._lay_out_filters()
+            if self.site is not None:
+                self.site.offer({"": "All"} | self.sites, filter_words(self.question.filter).get("site", ""))
             self.saved.fill()
 
         if await load(self.region, names, self._start):
@@ -168,7 +182,7 @@ class _Page:
             return
         await self._ask(filter=wanted)
 
-    async def _ask(self, **changes: Any) -> None:
+    async def _ask(self, *, clears: bool = False, **changes: Any) -> None:
         before = self.question
         self.question = replace(before, **changes).fitting()
         self.view.show_address(self.question.address)
@@ -177,8 +191,10 @@ class _Page:
         else:
             if "time" in changes:
                 self.time.show(self.question.time)
-            if "filter" in changes:
+            if clears:
                 self._lay_out_filters()
+            elif "filter" in changes:
+                self._count_filters()
             self._lay_out_tools()
         self.region.stale()
         await self._refresh(first=True)
