@@ -53,13 +53,17 @@ def _link(run: Run) -> None:
             faults = [problem for link in links for problem in link["problems"]]
             if not links:
                 faults.append("reads no interface")
-            columns = ("interface", "up", "bond", "members", "packets", "dropped")
-            rows = tuple(
-                (one["name"], one["is_up"], one["bond_mode"] or "-", ", ".join(one["members"]) or "-", one["packets"],
-                 one["drops"])
-                for one in links
-            )  # fmt: skip
-            run.judge(subject, faults, "link is up, no errors", Evidence("Links", columns, rows))
+            run.judge(subject, faults, "link is up, no errors", _links_table(links))
+
+
+def _links_table(links: list[dict[str, Any]]) -> Evidence:
+    columns = ("interface", "up", "bond", "members", "packets", "dropped")
+    rows = (
+        (one["name"], one["is_up"], one["bond_mode"] or "-", ", ".join(one["members"]) or "-", one["packets"],
+         one["drops"])
+        for one in links
+    )  # fmt: skip
+    return Evidence("Links", columns, tuple(rows))
 
 
 def _capture(run: Run) -> None:
@@ -88,8 +92,10 @@ def _processing(run: Run) -> None:
                 faults += _wrong(call, run.numbers.source, number)
             faults += [] if faults or _is_counted(run, probe.name, since) else ["Analytics does not count the calls"]
             rows = tuple(tuple(call.get(column) for column in _RECORD) for call in records[:10])
+            # A call that is missing, or wrong, may be one whose packets the probe could not take in.
+            links = _links_table(_device(run, probe.name)["report"].get("links") or [])
             run.judge(subject, list(dict.fromkeys(faults)), f"{len(records)} calls recorded as they were placed",
-                      Evidence("Call records", _RECORD, rows), seen_table(seen))  # fmt: skip
+                      Evidence("Call records", _RECORD, rows), links, seen_table(seen))  # fmt: skip
 
 
 def _recorded(run: Run, probe: str, since: datetime, number: str) -> list[dict[str, Any]]:
