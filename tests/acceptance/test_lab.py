@@ -119,8 +119,18 @@ def test_an_uninstalled_policy_that_still_acts_is_found(lab: Lab) -> None:
     assert "terminate" in str(result.evidence[0].rows)
 
 
+def test_the_standby_of_the_lab_is_in_step(lab: Lab) -> None:
+    record = carry_out(lab, "A4")
+
+    assert failures(record) == {}
+    (result,) = (one for one in record.results if one.subject.name == "standby")
+    ((name, mode, _, _, backup, problem),) = result.evidence[0].rows
+    assert (name, mode, problem) == ("standby-east", "backup", None)
+    assert [one["backup_id"] for one in lab.api.get("backups")["backups"]] == [backup]
+
+
 class WithStandby:
-    """The lab's API, which has no standby, with what an active tells of one that fetched its copy so long ago."""
+    """The lab's API, with what an active tells of a standby that fetched its copy so long ago."""
 
     def __init__(self, api: Api, age: timedelta) -> None:
         self._api = api

@@ -9,6 +9,7 @@ from __future__ import annotations
 import os
 import shutil
 import tempfile
+import time
 from collections.abc import Callable
 from dataclasses import dataclass
 from datetime import UTC, datetime
@@ -19,14 +20,15 @@ from typing import Self
 from ringfence.acceptance.hands import Answer
 from ringfence.acceptance.lab.kamailio.running import missing_packages
 from ringfence.acceptance.lab.legs import CallLegs
-from ringfence.acceptance.lab.processes import Process
+from ringfence.acceptance.lab.processes import START_S, Process
 from ringfence.acceptance.lab.real_sbc import RealSbc
 from ringfence.acceptance.lab.tap import INTERFACE, network_of, site_filter
 from ringfence.acceptance.plan import Location, Numbers, Person, Plan, Sbc, draft_plan, split_address
 from ringfence.acceptance.sbc_side import SbcSide, emulated
+from ringfence.availability.standby import Standby, become
 from ringfence.database.cluster import remove_cluster
 from ringfence.database.embedded import EmbeddedServer
-from ringfence.errors import NotFoundError
+from ringfence.errors import NotFoundError, UnavailableError
 from ringfence.mediation.client import Client
 from ringfence.settings import Settings
 
@@ -40,15 +42,21 @@ NUMBERS = Numbers(
 APEX = "e164.internal"
 _NAMES = ("east", "west", "north", "south")
 _OWN = "+1210555*"
+_STANDBY_EVERY_S = 2.0
+_POLL_S = 0.1
 
 
 @dataclass(frozen=True)
 class Size:
-    """How large the lab is. `real_sbc`: Kamailio where installed; `scale` multiplies the emulator's times."""
+    """How large the lab is. `real_sbc`: Kamailio where installed; `scale` multiplies the emulator's times.
+
+    `standby`: a second node, at the last site, that follows the mediation's by its backups.
+    """
 
     sites: int = 2
     enum_servers: int = 3
     probes: int = 2
+    standby: bool = True
     real_sbc: bool = True
     scale: float = 1.0
     preset: str = "oracle"
@@ -89,6 +97,8 @@ class Lab:
         try:
             self._start_mediation()
             self._start_devices()
+            if self.size.standby:
+                self._start_standby()
             self.plan = self._make_plan()
             self._start_sbcs()
         except BaseException:
@@ -112,6 +122,8 @@ class Lab:
         if self._server is not None:
             self._server.stop()
             remove_cluster(self.folder / "mediation")
+        if self.size.standby:
+            remove_cluster(self.folder / self.standby_name)
         if self._is_own_folder:
             shutil.rmtree(self.folder, ignore_errors=True)
 
@@ -137,6 +149,27 @@ class Lab:
         self.url = str(place["url"])
         self.api = Client(self.url, Path(str(place["token_file"])).read_text(encoding="utf-8").strip())
 
+    @property
+    def standby_name(self) -> str:
+        """The standby's node, and what the active calls it."""
+        return f"standby-{self.site_name(self.size.sites - 1)}"
+
+    def _start_standby(self) -> None:
+        """A node that copies the active's backups as they are made; returns when it has the first."""
+        self._say(self.standby_name)
+        token = self.api.post("tokens", {"name": self.standby_name, "role": "administrator"})["token"]
+        standby = Standby("backup", self.url, every_s=_STANDBY_EVERY_S, keep=2, token=token)
+        become(Settings(data=self.folder / self.standby_name), standby)
+        self.api.post("backups", {"keep": 2})
+        node = Process(("up", "--port", "0"), self.folder / self.standby_name, "node.json", {})
+        self.processes[self.standby_name] = node
+        node.start()
+        end = time.monotonic() + START_S
+        while not any(one["name"] == self.standby_name for one in self.api.get("standby")["followers"]):
+            if not node.is_running or time.monotonic() > end:
+                raise UnavailableError(f"lab: {self.standby_name} fetches no copy: see {node.log}")
+            time.sleep(_POLL_S)
+
     def _server_url(self) -> str:
         assert self._server is not None  # noqa: S101 - started just now
         return self._server.url
@@ -151,7 +184,7 @@ class Lab:
                 self._add_device("enum", f"{name}-enum-{number + 1}", name, site, number)
             for number in range(self.size.probes if self.can_probe else 0):
                 self._add_device("probe", f"{name}-probe-{number + 1}", name, site, number)
-        for name, process in self.processes.items():
+        for name, process in self.processes.items():  # before the standby, which serves nothing
             told = process.await_ready()
             if isinstance(listen := told.get("listen"), list):
                 self._ports[name] = str(listen[0])
@@ -191,8 +224,12 @@ class Lab:
     def _make_plan(self) -> Plan:
         sites, devices = self.api.get("sites")["sites"], self.api.get("devices")["devices"]
         drafted = draft_plan(sites, devices, NUMBERS, datetime.now(UTC).date())
+        management = drafted.management
+        if self.size.standby:
+            management = management.model_copy(update={"standby": f"{self.standby_name}, warm, by copies"})
         return drafted.model_copy(
             update={
+                "management": management,
                 "title": "Functional system test in the lab",
                 "customer": "Ringfence lab",
                 "prepared_by": "ringfence fst",
