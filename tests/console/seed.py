@@ -9,7 +9,7 @@ from random import Random
 from typing import Any
 
 import pyarrow as pa
-from psycopg import Connection
+from psycopg import Connection, Cursor
 from tests.acceptance.samples import sample_plan, sample_record
 from tests.console.seed_calls import add_probe_calls
 
@@ -18,19 +18,29 @@ from ringfence.accounts.people import change_password, create_person, sign_in
 from ringfence.database.connection import Database
 from ringfence.database.partitions import ensure_between
 from ringfence.mediation.devices import Heartbeat, record_heartbeat, record_hello, register_device
+from ringfence.mediation.ingest.classes import with_classes
+from ringfence.mediation.ingest.counters import add
 from ringfence.mediation.ingest.hits import add_hits, count_hits
+from ringfence.mediation.ingest.rollups import additions
 from ringfence.mediation.ingest.schema import TIME
 from ringfence.mediation.sites import ensure_first_site, first_site
+from ringfence.numbering.classification import Classifier
 from ringfence.policy.rules import Policy
 from ringfence.policy.versions import commit_policy, install_version
 from ringfence.settings import SiteSettings
-from ringfence.vocabulary import Action, Direction, NumberClass, Reason, Role
+from ringfence.vocabulary import Action, Dataset, Direction, NumberClass, Reason, Role
 
 PASSWORD = "correct battery horse staple"
 PEOPLE = {"ada": Role.ADMINISTRATOR, "eve": Role.EDITOR, "vera": Role.VIEWER}
 HOSTILE = "<script>window.pwned = 1</script><img src=x onerror='window.pwned=1'>"
 PREMIUM, MOVED = 19005550100, 12105550100
 HOURS = 30
+_TYPES = {
+    "time": TIME, "stream_id": pa.int32(), "sequence": pa.int64(), "source": pa.int64(), "destination": pa.int64(),
+    "target": pa.int64(), "rule_id": pa.int32(), "policy_version": pa.int32(), "latency_ns": pa.int32(),
+    "peer_port": pa.int32(), "peer": pa.string(), "source_raw": pa.string(), "destination_raw": pa.string(),
+    "monitored": pa.list_(pa.int32()),
+}  # fmt: skip
 
 POLICY: dict[str, Any] = {
     "rules": [
@@ -172,24 +182,36 @@ def _defaults(time: datetime) -> dict[str, Any]:
 
 
 def _insert(connection: Connection[Any], rows: list[dict[str, Any]]) -> None:
+    """Store and count calls by the steps of ingest."""
+    for device in sorted({row["device_id"] for row in rows}):
+        theirs = [row for row in rows if row["device_id"] == device]
+        batch = with_classes(_batch(theirs), Classifier(), "US")
+        with connection.cursor() as cursor:
+            with cursor.copy(f"COPY enum_event ({', '.join(batch.schema.names)}) FROM STDIN") as copy:
+                for row in batch.to_pylist():
+                    copy.write_row(list(row.values()))
+            _count_minutes(cursor, device, theirs)
+        for addition in additions(batch, Dataset.ENUM, "action"):
+            add(connection, addition, device, int(Dataset.ENUM))
+
+
+def _batch(rows: list[dict[str, Any]]) -> pa.RecordBatch:
     names = sorted({name for row in rows for name in row})
-    with connection.cursor() as cursor:
-        with cursor.copy(f"COPY enum_event ({', '.join(names)}) FROM STDIN") as copy:
-            for row in rows:
-                copy.write_row([_plain(row.get(name)) for name in names])
-        minutes = Counter(
-            (row["time"].replace(second=0, microsecond=0), row["device_id"], int(row["action"])) for row in rows
-        )
-        cursor.execute(
-            """
-            INSERT INTO call_minute (minute, device_id, dataset, action, calls)
-            SELECT minute, device_id, 1, action, calls
-            FROM unnest(%s::timestamptz[], %s::smallint[], %s::smallint[], %s::bigint[])
-                 AS m (minute, device_id, action, calls)
-            ON CONFLICT (device_id, dataset, minute, action) DO UPDATE SET calls = call_minute.calls + EXCLUDED.calls
-            """,
-            [*(list(column) for column in zip(*minutes, strict=True)), list(minutes.values())],
-        )
+    schema = pa.schema([(name, _TYPES.get(name, pa.int16())) for name in names])
+    return pa.RecordBatch.from_pylist([{name: _plain(value) for name, value in row.items()} for row in rows], schema)
+
+
+def _count_minutes(cursor: Cursor[Any], device: int, rows: list[dict[str, Any]]) -> None:
+    minutes = Counter((row["time"].replace(second=0, microsecond=0), int(row["action"])) for row in rows)
+    cursor.execute(
+        """
+        INSERT INTO call_minute (minute, device_id, dataset, action, calls)
+        SELECT minute, %s, 1, action, calls
+        FROM unnest(%s::timestamptz[], %s::smallint[], %s::bigint[]) AS m (minute, action, calls)
+        ON CONFLICT (device_id, dataset, minute, action) DO UPDATE SET calls = call_minute.calls + EXCLUDED.calls
+        """,
+        [device, *(list(column) for column in zip(*minutes, strict=True)), list(minutes.values())],
+    )
 
 
 def _plain(value: Any) -> Any:
