@@ -14,6 +14,7 @@ from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import IO, Any
 
+import pyarrow.parquet as pq
 import pytest
 from tests.analytics.conftest import AddCalls
 from tests.ingest.samples import every_second
@@ -96,6 +97,31 @@ def test_events_prints_one_object_a_line_newest_last(data: Path, add_calls: AddC
     table = ringfence(data, "events", "--limit", "5").splitlines()
     assert len(table) == 6
     assert table[0].split()[:4] == ["TIME", "DEVICE", "SOURCE", "DESTINATION"]
+
+
+def test_events_are_written_to_a_file_newest_first(data: Path, add_calls: AddCalls, tmp_path: Path) -> None:
+    add_calls([*recent(130), *recent(2, destination=442079460000)], now=datetime.now(UTC))
+    table, text, lines = (tmp_path / f"calls.{form}" for form in ("parquet", "csv", "ndjson"))
+    assert ringfence(data, "events", "--export", str(table)) == f"{table}: written\n"
+    ringfence(data, "events", "--export", str(text), "--number", "+44*")
+    ringfence(data, "events", "--export", str(lines), "--limit", "3")
+    sequences = [call["sequence"] for call in map(json.loads, ringfence(data, "events", "--json", "--limit", "999")
+                                                  .splitlines())]  # fmt: skip
+    assert pq.read_table(table)["sequence"].to_pylist() == sequences[::-1]
+    assert len(sequences) == 132
+    assert [line.split(",")[4] for line in text.read_text().splitlines()] == ["destination"] + ["+442079460000"] * 2
+    assert [json.loads(line)["sequence"] for line in lines.read_text().splitlines()] == sequences[:-4:-1]
+    for options, words in (
+        (("--export", "calls.xlsx"), r"must end in .csv or .parquet or .ndjson"),
+        (("--export", str(table), "--follow"), "--export: cannot be given with --follow"),
+        (("--export", str(tmp_path / "no" / "calls.csv")), "cannot be written: No such file"),
+        (("--export", str(table), "--action", "hang_up"), "action: 'hang_up'"),
+    ):
+        with pytest.raises(InvalidInputError, match=words):
+            ringfence(data, "events", *options)
+    # A refused export leaves the file that was there, and nothing beside it.
+    assert pq.read_table(table).num_rows == 132
+    assert not list(tmp_path.glob("*.new"))
 
 
 def test_following_prints_new_calls_as_they_come(data: Path, add_calls: AddCalls) -> None:

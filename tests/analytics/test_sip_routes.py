@@ -7,6 +7,7 @@ import io
 import json
 from datetime import timedelta
 
+import pyarrow.parquet as pq
 from fastapi.testclient import TestClient
 from tests.analytics.test_routes import PERIOD, get, viewer
 from tests.analytics.test_sip import AddSipCalls, add_sip_calls
@@ -28,6 +29,10 @@ def test_calls_are_listed_filtered_and_exported(viewer: TestClient, add_sip_call
     busy, answered = csv.DictReader(io.StringIO(exported, newline=""))
     assert (answered["mos_forward"], answered["flags"]) == ("4.31", "start_missed; end_missed")
     assert busy["user_agent"].startswith("'")
+    whole = viewer.get("events/export", params={"dataset": "sip", "format": "parquet"}).content
+    busy, answered = pq.read_table(io.BytesIO(whole)).to_pylist()
+    assert (answered["mos_forward"], answered["flags"]) == (4.31, ["start_missed", "end_missed"])
+    assert (busy["result"], busy["user_agent"], busy["time"]) == ("busy", "=1+1", NOON + timedelta(seconds=1))
 
 
 def test_the_views_tell_the_columns_of_each_dataset(viewer: TestClient, add_sip_calls: AddSipCalls) -> None:

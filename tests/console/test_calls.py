@@ -6,6 +6,7 @@ import re
 from collections.abc import Callable
 from datetime import UTC, datetime, timedelta
 
+import pyarrow.parquet as pq
 import pytest
 from playwright.sync_api import Page, expect
 from tests.console.conftest import Console, Visit
@@ -125,6 +126,25 @@ def test_hostile_text_of_a_caller_is_text(visit: Visit, console: Console, place_
     page.get_by_role("link", name="of this source").click()
     expect(page.locator(".ag-row", has_text="<script>").first).to_be_visible()
     assert page.evaluate("window.pwned") is None
+
+
+def test_the_calls_are_taken_away_as_a_file_also_those_not_shown_yet(visit: Visit) -> None:
+    page = open_calls(visit, "?range=24h&live=0")
+    expect(page.locator(".ag-root")).to_have_attribute("aria-rowcount", "201")
+    page.get_by_text("Export").click()
+    with page.expect_download() as started:
+        page.get_by_role("button", name="CSV").click()
+    assert started.value.suggested_filename == "calls.csv"
+    assert len(started.value.path().read_text(encoding="utf-8").splitlines()) > 402
+    page.get_by_label("Number").fill("+1900*")
+    page.keyboard.press("Enter")
+    expect(page).to_have_url(re.compile("number=%2B1900%2A"))
+    page.get_by_text("Export").click()
+    with page.expect_download() as started:
+        page.get_by_role("button", name="Parquet").click()
+    table = pq.read_table(started.value.path())
+    assert table.num_rows > 0
+    assert all("+1900" in f"{row['source']} {row['destination']}" for row in table.to_pylist())
 
 
 def test_a_bad_time_is_named_not_shown_as_empty(visit: Visit) -> None:

@@ -36,7 +36,8 @@ from ringfence.vocabulary import (
     Reason,
 )
 
-MAX_LIMIT = 10_000
+MAX_LIMIT = 10_000  # of one page
+MAX_EXPORT = 10_000_000  # of one export, page after page
 
 # First period searched, and by how much each following one is longer; the last has no lower end.
 _FIRST_PERIOD = timedelta(seconds=1)

@@ -16,11 +16,11 @@ from rich.table import Table
 from ringfence.analytics.asking import COMPARISONS
 from ringfence.analytics.views import FILTERS, GROUPINGS, VIEWS
 from ringfence.cli.client import connect
+from ringfence.cli.export_file import form_of, write_export
 from ringfence.cli.options import ConfigOption, DataOption, FilterOption, JsonOption, settings_from
 from ringfence.cli.output import print_json, print_line, print_table
 from ringfence.cli.period import parse_moment, parse_named
 from ringfence.errors import InvalidInputError
-from ringfence.mediation.client import Client
 
 _BAR_WIDTH = 30
 
@@ -68,7 +68,8 @@ def analytics(
     }
     with connect(settings_from(config, data)) as client:
         if export is not None:
-            _export(client, question, export)
+            form = form_of(export, ("csv", "parquet"))
+            write_export(client, "analytics/export", question | {"format": form}, export)
             return
         answer = client.get("analytics", **question, compare=compare)
     if as_json:
@@ -79,19 +80,6 @@ def analytics(
         print_table(answer["columns"], _shown_rows(answer))
     if not as_json and answer["compared"] is not None:
         _print_change(answer)
-
-
-def _export(client: Client, question: dict[str, Any], file: Path) -> None:
-    form = file.suffix.removeprefix(".")
-    if form not in ("csv", "parquet"):
-        raise InvalidInputError(f"--export: {file} must end in .csv or .parquet")
-    asked = {name: value for name, value in question.items() if value is not None}
-    parts = list(client.stream("analytics/export", asked | {"format": form}))
-    try:
-        file.write_bytes(b"".join(parts))
-    except OSError as error:
-        raise InvalidInputError(f"--export: {file} cannot be written: {error.strerror}") from None
-    print_line(f"{file}: written")
 
 
 def _shown_rows(answer: dict[str, Any]) -> list[list[Any]]:

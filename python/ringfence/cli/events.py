@@ -7,12 +7,15 @@ import sys
 import time
 from collections.abc import Iterator
 from datetime import UTC, datetime
+from pathlib import Path
 from typing import Annotated, Any
 
 import typer
 
+from ringfence.analytics.calls import MAX_EXPORT
 from ringfence.analytics.filters import FILTERS
 from ringfence.cli.client import connect
+from ringfence.cli.export_file import form_of, write_export
 from ringfence.cli.options import ConfigOption, DataOption, FilterOption, JsonOption, settings_from
 from ringfence.cli.output import print_table
 from ringfence.cli.period import parse_moment, parse_named
@@ -20,6 +23,7 @@ from ringfence.errors import InvalidInputError, UnavailableError
 from ringfence.mediation.client import Client
 
 _PAGE = 1000
+_PRINTED = 100
 _POLL_S = 0.5
 _COLUMNS = {
     "enum": ("time", "device", "source", "destination", "direction", "action", "rule", "target"),
@@ -49,8 +53,19 @@ def events(
     call_id: Annotated[str | None, typer.Option(help="Of dataset sip: Call-ID.")] = None,
     dataset: Annotated[str, typer.Option(help="enum or sip.")] = "enum",
     named: FilterOption = None,
-    limit: Annotated[int, typer.Option(min=1, help="Most calls to print; following goes on beyond.")] = 100,
+    limit: Annotated[
+        int | None,
+        typer.Option(
+            min=1,
+            help="Most calls to print or export; following goes on beyond.",
+            show_default=f"{_PRINTED}; {MAX_EXPORT:,} to a file",
+        ),
+    ] = None,
     follow: Annotated[bool, typer.Option("--follow", "-f", help="Go on with new calls until stopped.")] = False,
+    export: Annotated[
+        Path | None,
+        typer.Option(help="Write them, newest first, to FILE, .csv, .parquet or .ndjson.", show_default=False),
+    ] = None,
     as_json: JsonOption = False,
     config: ConfigOption = None,
     data: DataOption = None,
@@ -74,9 +89,15 @@ def events(
         "start": parse_moment("--since", since, now).isoformat() if since else None,
         "end": parse_moment("--until", until, now).isoformat() if until else None,
     }
+    if export is not None and follow:
+        raise InvalidInputError("--export: cannot be given with --follow, which has no end")
     with connect(settings_from(config, data)) as client:
+        if export is not None:
+            form = form_of(export, ("csv", "parquet", "ndjson"))
+            write_export(client, "events/export", wanted | {"format": form, "limit": limit or MAX_EXPORT}, export)
+            return
         position = client.get("events/new", **wanted)["position"] if follow else None
-        calls = _newest(client, wanted, limit)
+        calls = _newest(client, wanted, limit or _PRINTED)
         if position is not None:
             # What arrived after the position was taken comes again below.
             calls = [call for call in calls if not _is_after(call, position)]

@@ -15,8 +15,8 @@ from nicegui import ui
 from nicegui.events import GenericEventArguments
 
 from ringfence.analytics.asking import parse_filter
-from ringfence.analytics.calls import AnyCall, Call, CallFilter, find_calls, follow_calls
-from ringfence.console.address import TimeRange, link
+from ringfence.analytics.calls import MAX_EXPORT, AnyCall, Call, CallFilter, find_calls, follow_calls
+from ringfence.console.address import TimeRange, iso, link
 from ringfence.console.call_drawer import CallDrawer
 from ringfence.console.call_table import COLUMNS, call_key, call_row
 from ringfence.console.frame import Query, Region, View, heading, load, page
@@ -27,6 +27,7 @@ from ringfence.errors import InvalidInputError
 from ringfence.mediation.devices import list_devices
 from ringfence.vocabulary import Action, CallResult, Dataset, Role
 
+EXPORT = "/api/v1/events/export"
 PAGE_SIZE = 200
 MAX_ROWS = 2000  # kept in the browser; the oldest leave as new calls come
 LIVE_S = 1.0
@@ -76,7 +77,17 @@ class Question:
     @property
     def address(self) -> str:
         """The page in this state."""
-        fields = {
+        return link("/calls", self._words | self.time.as_query() | {"live": None if self.live else "0"})
+
+    def export_address(self, form: str, now: datetime) -> str:
+        """The same calls as a file of the API."""
+        start, end = self.time.bounds(now)
+        period = {"start": iso(start), "end": None if self.time.is_live else iso(end)}
+        return link(EXPORT, self._words | period | {"format": form, "limit": str(MAX_EXPORT)})
+
+    @property
+    def _words(self) -> dict[str, str | None]:
+        return {
             "dataset": self.dataset.word,
             "number": self.number,
             "source": self.source,
@@ -87,10 +98,7 @@ class Question:
             "result": self.result.word if self.result is not None else None,
             "call_id": self.call_id,
             **dict(self.more),
-            **self.time.as_query(),
-            "live": None if self.live else "0",
         }
-        return link("/calls", fields)
 
     def filter(self, now: datetime) -> CallFilter:
         """What to ask the domain for."""
@@ -160,6 +168,17 @@ class _Page:
                        else "The list stands still; press to go on")  # fmt: skip
             else:
                 button("Go live", lambda: self._ask(time=TimeRange("1h"), live=True), icon="sensors")
+            with Tag("details", classes="menu below export"):
+                with Tag("summary", classes="button quiet", title="These calls, also those that are not shown yet"):
+                    ui.icon("download").props("aria-hidden=true")
+                    Tag("span", "Export")
+                with Tag("div", classes="sheet"):
+                    for form, title in (("csv", "CSV"), ("parquet", "Parquet")):
+                        button(title, partial(self._export, form), classes="quiet")
+
+    def _export(self, form: str) -> None:
+        """A live time is taken as it is now, not as it was when the page was opened."""
+        ui.download.from_url(self.question.export_address(form, datetime.now(UTC)))
 
     def _lay_out_filters(self) -> None:
         asked = self.question

@@ -32,7 +32,7 @@ class SavedViews:
 
     def lay_out(self) -> None:
         """The button with its sheet."""
-        with Tag("details", classes="menu saved"):
+        with Tag("details", classes="menu below saved"):
             with Tag("summary", classes="button quiet"):
                 ui.icon("bookmark_border").props("aria-hidden=true")
                 Tag("span", "Saved views")

@@ -6,16 +6,17 @@ import json
 from collections.abc import Iterator
 from dataclasses import replace
 from datetime import datetime
+from itertools import chain
 from typing import Annotated, Any, Literal
 
 from fastapi import APIRouter, Depends, Path, Query
 from fastapi.responses import StreamingResponse
 from pydantic import BaseModel
 
+from ringfence.analytics.call_export import export_columns, export_values, parquet_parts
 from ringfence.analytics.call_page import read_call_page
-from ringfence.analytics.calls import MAX_LIMIT, AnyCall, CallFilter, find_calls, follow_calls
+from ringfence.analytics.calls import MAX_EXPORT, MAX_LIMIT, AnyCall, CallFilter, find_calls, follow_calls
 from ringfence.analytics.cursor import Cursor
-from ringfence.analytics.sip_calls import SipCall
 from ringfence.analytics.words import parse_dataset
 from ringfence.api.context import CurrentDatabase
 from ringfence.api.event_filter import WantedEvents
@@ -27,8 +28,12 @@ from ringfence.vocabulary import Dataset
 
 router = APIRouter(prefix="/events", tags=["events"])
 
-MAX_EXPORT = 10_000_000
 _EXPORT_PAGE = 5_000
+_MEDIA_TYPES = {
+    "ndjson": "application/x-ndjson",
+    "csv": "text/csv; charset=utf-8",
+    "parquet": "application/vnd.apache.parquet",
+}
 
 Name = Annotated[str | None, Query(max_length=64)]
 
@@ -102,27 +107,33 @@ def new_events(
 @router.get(
     "/export",
     response_class=StreamingResponse,
-    responses={200: {"content": {"application/x-ndjson": {}, "text/csv": {}}, "description": "One call a line"}},
+    responses={
+        200: {
+            "content": {"application/x-ndjson": {}, "text/csv": {}, "application/vnd.apache.parquet": {}},
+            "description": "Calls as they are found; of a Parquet file the end is what makes it whole",
+        }
+    },
 )
 def export(
     identity: Viewer,
     database: CurrentDatabase,
     wanted: Wanted,
-    format: Annotated[Literal["ndjson", "csv"], Query()] = "ndjson",  # noqa: A002 - the parameter's name in the URL
+    format: Annotated[Literal["ndjson", "csv", "parquet"], Query()] = "ndjson",  # noqa: A002 - the name in the URL
     limit: Annotated[int, Query(ge=1, le=MAX_EXPORT)] = 100_000,
 ) -> StreamingResponse:
     """Many calls, newest first, as they are found."""
-    pages = _pages(database, wanted, limit)
+    found = _pages(database, wanted, limit)
     # The first page is fetched before the answer begins, so that a refusal is still a refusal.
-    first = next(pages, [])
-    if format == "csv":
-        columns = _SIP_CSV_COLUMNS if wanted.dataset is Dataset.SIP else _CSV_COLUMNS
-        lines = _csv(columns, first, pages)
+    pages = chain([next(found, [])], found)
+    parts: Iterator[str] | Iterator[bytes]
+    if format == "parquet":
+        parts = parquet_parts(wanted.dataset, pages)
+    elif format == "csv":
+        parts = _csv(wanted.dataset, pages)
     else:
-        lines = _ndjson(first, pages)
-    media_type = "text/csv; charset=utf-8" if format == "csv" else "application/x-ndjson"
+        parts = _ndjson(pages)
     name = f'attachment; filename="calls.{format}"'
-    return StreamingResponse(lines, media_type=media_type, headers={"Content-Disposition": name})
+    return StreamingResponse(parts, media_type=_MEDIA_TYPES[format], headers={"Content-Disposition": name})
 
 
 def _pages(database: Database, wanted: CallFilter, limit: int) -> Iterator[list[AnyCall]]:
@@ -138,80 +149,21 @@ def _pages(database: Database, wanted: CallFilter, limit: int) -> Iterator[list[
         wanted = replace(wanted, before=calls[-1].cursor)
 
 
-def _ndjson(first: list[AnyCall], pages: Iterator[list[AnyCall]]) -> Iterator[str]:
-    yield "".join(json.dumps(call.as_json(), ensure_ascii=False) + "\n" for call in first)
+def _ndjson(pages: Iterator[list[AnyCall]]) -> Iterator[str]:
     for page in pages:
         yield "".join(json.dumps(call.as_json(), ensure_ascii=False) + "\n" for call in page)
 
 
-_CSV_COLUMNS = (
-    "time",
-    "dataset",
-    "device",
-    "source",
-    "destination",
-    "direction",
-    "action",
-    "rule",
-    "policy_version",
-    "reason",
-    "target",
-    "source_class",
-    "destination_class",
-    "latency_us",
-    "peer",
-    "stream",
-    "sequence",
-    "monitored",
-    "reported_time",
-)
-
-
-_SIP_CSV_COLUMNS = (
-    "time",
-    "dataset",
-    "device",
-    "source",
-    "destination",
-    "direction",
-    "result",
-    "status",
-    "released_by",
-    "pdd_ms",
-    "answer_ms",
-    "duration_ms",
-    "mos_forward",
-    "mos_backward",
-    "codec",
-    "attestation",
-    "source_class",
-    "destination_class",
-    "source_peer",
-    "destination_peer",
-    "transport",
-    "call_id",
-    "user_agent",
-    "flags",
-    "stream",
-    "sequence",
-    "reported_time",
-)
-
-
-def _csv(columns: tuple[str, ...], first: list[AnyCall], pages: Iterator[list[AnyCall]]) -> Iterator[str]:
-    yield csv_line(columns) + "".join(_csv_row(columns, call) for call in first)
+def _csv(dataset: Dataset, pages: Iterator[list[AnyCall]]) -> Iterator[str]:
+    columns = export_columns(dataset)
+    yield csv_line(columns)
     for page in pages:
         yield "".join(_csv_row(columns, call) for call in page)
 
 
 def _csv_row(columns: tuple[str, ...], call: AnyCall) -> str:
-    values = call.as_json()
-    if isinstance(call, SipCall):
-        values |= {"flags": "; ".join(call.flags)}
-        values |= {f"mos_{side}": values["media"][side].get("mos") for side in ("forward", "backward")}
-    else:
-        values |= {"monitored": "; ".join(call.monitored)}
-    return csv_line(values.get(column) for column in columns)
+    values = (export_values(call).get(column) for column in columns)
+    return csv_line("; ".join(value) if isinstance(value, list) else value for value in values)
 
 
 def _position(position: dict[int, int]) -> str:
