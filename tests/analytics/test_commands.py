@@ -124,6 +124,38 @@ def test_events_are_written_to_a_file_newest_first(data: Path, add_calls: AddCal
     assert not list(tmp_path.glob("*.new"))
 
 
+def test_views_are_saved_listed_shown_and_deleted(data: Path) -> None:
+    saved = ("analytics", "saved")
+    options = ("--view", "asr", "--dataset", "sip", "--range", "7d", "--filter", "direction=inbound", "--shared")
+    assert ringfence(data, *saved, "save", "Inbound ASR", *options) == "Inbound ASR: saved, shared with everybody\n"
+    fixed = ("--since", "2026-11-20T12:00+00:00", "--until", "2026-11-20T13:00+00:00", "--json")
+    kept = json.loads(ringfence(data, *saved, "save", "Noon", *fixed))
+    assert kept["words"] | {"start": "2026-11-20T12:00:00Z", "end": "2026-11-20T13:00:00Z"} == kept["words"]
+    listed = json.loads(ringfence(data, *saved, "list", "--json"))
+    assert [(view["name"], view["shared"]) for view in listed] == [("Inbound ASR", True), ("Noon", False)]
+    assert listed[0]["words"] == {
+        "dataset": "sip", "direction": "inbound", "grouping": "hour", "range": "7d", "view": "asr",
+    }  # fmt: skip
+    table = ringfence(data, *saved, "list").splitlines()
+    assert table[1].split()[-5:] == ["yes", "asr", "sip", "hour", "7d"]
+    assert ["direction", "inbound"] in [line.split() for line in ringfence(data, *saved, "show", "Noon").splitlines()
+                                        + ringfence(data, *saved, "show", "Inbound ASR").splitlines()]  # fmt: skip
+    assert json.loads(ringfence(data, *saved, "show", "Noon", "--json")) == listed[1]
+    assert ringfence(data, *saved, "delete", "Noon") == "Noon: deleted\n"
+    assert len(json.loads(ringfence(data, *saved, "list", "--json"))) == 1
+    refusals: tuple[tuple[type[RingfenceError], str, tuple[str, ...]], ...] = (
+        (NotFoundError, "saved view 'Noon'", ("saved", "show", "Noon")),
+        (NotFoundError, "saved view 'Noon'", ("saved", "delete", "Noon")),
+        (InvalidInputError, "range: no such range '2h'", ("saved", "save", "x", "--range", "2h")),
+        (InvalidInputError, "--range: give either", ("saved", "save", "x", "--range", "7d", "--since", "1h")),
+        (InvalidInputError, "--filter: 'colour'", ("saved", "save", "x", "--filter", "colour=red")),
+        (InvalidInputError, "--view: must stand behind `analytics saved", ("--view", "asr", "saved", "list")),
+    )
+    for kind, words, refused in refusals:
+        with pytest.raises(kind, match=words):
+            ringfence(data, "analytics", *refused)
+
+
 def test_following_prints_new_calls_as_they_come(data: Path, add_calls: AddCalls) -> None:
     add_calls(recent(3), now=datetime.now(UTC))
     command = [sys.executable, "-m", "ringfence", "events", "--follow", "--json", "--data", str(data)]

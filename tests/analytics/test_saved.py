@@ -46,6 +46,8 @@ def test_a_saved_view_is_ones_own_until_it_is_shared(mediation: RunningMediation
         ({"view": "asr", "dataset": "hep"}, "dataset"),
         ({"view": "asr", "direction": "up"}, "direction"),
         ({"view": "asr", "compare": "year"}, "compare"),
+        ({"view": "asr", "range": "2h"}, "range"),
+        ({"view": "asr", "start": "2026-11-20T12:00:00Z"}, "end"),
         ({"view": "asr", "rule": "x" * 300}, "rule"),
     ],
 )

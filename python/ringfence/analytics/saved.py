@@ -17,12 +17,14 @@ from psycopg.types.json import Jsonb
 from ringfence.accounts.audit import record
 from ringfence.analytics.asking import COMPARISONS, parse_filter
 from ringfence.analytics.buckets import GROUPINGS
+from ringfence.analytics.time_range import TimeRange
 from ringfence.analytics.views import FILTERS, VIEWS
 from ringfence.analytics.words import one_of, parse_dataset
 from ringfence.errors import ConflictError, InvalidInputError, NotFoundError
 
 # Of one person. More than anybody finds again in a menu.
 MAX_SAVED = 200
+DEFAULT_RANGE = "24h"
 _PREFIX = "saved_view"
 _NAME = re.compile(r"[^/\x00-\x1f\x7f]{1,64}")
 _PLAIN = ("device", "range", "start", "end")
@@ -106,4 +108,5 @@ def _check(words: dict[str, str]) -> None:
     one_of("grouping", words.get("grouping", "hour"), GROUPINGS)
     if "compare" in words:
         one_of("compare", words["compare"], tuple(COMPARISONS))
+    TimeRange.from_query(words, DEFAULT_RANGE)
     parse_filter({name: words.get(name) for name in FILTERS})

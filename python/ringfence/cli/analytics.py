@@ -1,4 +1,4 @@
-"""`ringfence analytics`: calls counted over time."""
+"""`ringfence analytics`: calls counted over time; below it what has been saved of such questions."""
 
 from __future__ import annotations
 
@@ -15,6 +15,7 @@ from rich.table import Table
 
 from ringfence.analytics.asking import COMPARISONS
 from ringfence.analytics.views import FILTERS, GROUPINGS, VIEWS
+from ringfence.cli import analytics_saved
 from ringfence.cli.client import connect
 from ringfence.cli.export_file import form_of, write_export
 from ringfence.cli.options import ConfigOption, DataOption, FilterOption, JsonOption, settings_from
@@ -25,12 +26,18 @@ from ringfence.errors import InvalidInputError
 _BAR_WIDTH = 30
 
 
+group = typer.Typer(invoke_without_command=True)
+analytics_saved.add_to(group)
+
+
 def register(app: typer.Typer) -> None:
-    """Add the command."""
-    app.command("analytics")(analytics)
+    """Add the command with its group."""
+    app.add_typer(group, name="analytics")
 
 
+@group.callback()
 def analytics(
+    context: typer.Context,
     view: Annotated[str, typer.Option(help=f"One of {', '.join(VIEWS)}.")] = "average_cps",
     dataset: Annotated[str, typer.Option(help="enum or sip.")] = "enum",
     grouping: Annotated[str, typer.Option(help=f"One of {', '.join(GROUPINGS)}.")] = "hour",
@@ -51,6 +58,9 @@ def analytics(
     data: DataOption = None,
 ) -> None:
     """Count calls over time: a view of a dataset, by second to week."""
+    if context.invoked_subcommand is not None:
+        _refuse_options(context, context.invoked_subcommand)
+        return
     now = datetime.now(UTC)
     filters = parse_named("--filter", named)
     for name in filters.keys() - set(FILTERS):
@@ -80,6 +90,14 @@ def analytics(
         print_table(answer["columns"], _shown_rows(answer))
     if not as_json and answer["compared"] is not None:
         _print_change(answer)
+
+
+def _refuse_options(context: typer.Context, command: str) -> None:
+    """What stands in front of a command below would be lost."""
+    for parameter in context.command.params:
+        source = context.get_parameter_source(parameter.name or "")
+        if source is not None and source.name == "COMMANDLINE":
+            raise InvalidInputError(f"{parameter.opts[0]}: must stand behind `analytics {command} …`")
 
 
 def _shown_rows(answer: dict[str, Any]) -> list[list[Any]]:
