@@ -12,10 +12,11 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from ringfence.analytics.drill import bucket_end
+from ringfence.analytics.reading import GROUPING_WORDS, total_calls
 from ringfence.analytics.views import GROUPINGS, VIEWS, AnalyticsQuery, AnalyticsResult
 from ringfence.console.address import SPANS, TimeRange, link
-from ringfence.console.analytics_question import GROUPING_WORDS, Question, coarser
-from ringfence.console.analytics_table import table_columns, table_rows, total_calls
+from ringfence.console.analytics_question import Question, coarser
+from ringfence.console.analytics_table import table_columns, table_rows
 from ringfence.console.chart_views import draw_view, drill
 from ringfence.console.numbers import national
 from ringfence.errors import InvalidInputError

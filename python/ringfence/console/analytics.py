@@ -15,11 +15,12 @@ from nicegui import ui
 
 from ringfence.analytics.asking import FILTER_WORDS, filter_words, parse_filter, shifted
 from ringfence.analytics.filters import filters_of
+from ringfence.analytics.reading import COMPARISON_WORDS, GROUPING_WORDS, has_totals, total_calls
 from ringfence.analytics.views import VIEWS, AnalyticsQuery, AnalyticsResult, run_query, views_of
 from ringfence.console import chart
 from ringfence.console.address import iso, link
-from ringfence.console.analytics_question import COMPARISON_WORDS, GROUPING_WORDS, LENGTHS, Question, coarser
-from ringfence.console.analytics_table import has_totals, table_columns, table_rows, total_calls
+from ringfence.console.analytics_question import LENGTHS, Question, coarser
+from ringfence.console.analytics_table import table_columns, table_rows
 from ringfence.console.chart_views import draw_view
 from ringfence.console.drawing import Drawing
 from ringfence.console.frame import Region, View, heading, load, page

@@ -13,16 +13,6 @@ from ringfence.console.frame import Query
 from ringfence.errors import InvalidInputError
 from ringfence.vocabulary import Dataset
 
-GROUPING_WORDS = {
-    "second": "Second",
-    "minute": "Minute",
-    "15_minutes": "15 minutes",
-    "hour": "Hour",
-    "day": "Day",
-    "week": "Week",
-    "hour_of_week": "Hour of the week",
-    "period": "Whole time",
-}
 LENGTHS = {
     "second": timedelta(seconds=1),
     "minute": timedelta(minutes=1),
@@ -30,13 +20,6 @@ LENGTHS = {
     "hour": timedelta(hours=1),
     "day": timedelta(days=1),
     "week": timedelta(days=7),
-}
-COMPARISON_WORDS = {
-    "": "Nothing",
-    "previous": "The time before",
-    "day": "A day before",
-    "week": "A week before",
-    "four_weeks": "Four weeks before",
 }
 
 

@@ -5,40 +5,14 @@ from __future__ import annotations
 from datetime import datetime
 from typing import Any
 
+from ringfence.analytics.reading import FIGURES, colours_of, column_title, hour_of_week, keys_of, name_of
 from ringfence.analytics.views import OUTCOMES, VIEWS, AnalyticsResult
 from ringfence.console.address import iso
-from ringfence.console.chart_views import FIGURES, colours_of, drill, hour_of_week, keys_of, name_of
+from ringfence.console.chart_views import drill
 from ringfence.console.numbers import national
 from ringfence.console.words import ACTION_WORDS, RESULT_WORDS, plain
 from ringfence.vocabulary import Dataset
 
-_TITLES = {
-    "time": "Time",
-    "hour_of_week": "Hour of the week",
-    "cps": "Calls a second",
-    "peak": "Peak",
-    "none": "No opinion",
-    "asr": "ASR %",
-    "ser": "SER %",
-    "ner": "NER %",
-    "seer": "SEER %",
-    "isa": "ISA %",
-    "acd": "ACD, s",
-    "seconds": "Talk time, s",
-    "average_ms": "Average, ms",
-    "max_ms": "Longest, ms",
-    "mos": "MOS",
-    "loss": "Loss %",
-    "average_us": "Average, µs",
-    "p50_us": "50 %, µs",
-    "p95_us": "95 %, µs",
-    "p99_us": "99 %, µs",
-    "max_us": "Longest, µs",
-    "call_type": "Call type",
-    "released_by": "Released by",
-    "clock_offset_ms": "Clock off by, ms",
-    "heard": "Heard from, %",
-}
 _WIDTHS = {"time": 130, "hour_of_week": 130, "source": 170, "destination": 170, "rule": 150}
 _TEXTS = ("source", "destination", "country", "call_type", "direction", "action", "result", "rule", "code",
           "released_by", "codec", "attestation", "device")  # fmt: skip
@@ -51,7 +25,7 @@ def table_columns(result: AnalyticsResult, *, has_before: bool = False) -> list[
     """The columns of AG Grid."""
     columns: list[dict[str, Any]] = []
     for name in result.columns:
-        column: dict[str, Any] = {"field": name, "headerName": _title(name)}
+        column: dict[str, Any] = {"field": name, "headerName": column_title(name)}
         if name == "time":
             column[":cellRenderer"] = "rf.cells.bucket"
         elif name in ("rank", "hour_of_week"):
@@ -91,19 +65,6 @@ def table_rows(result: AnalyticsResult, compared: AnalyticsResult | None = None)
     return rows
 
 
-def has_totals(result: AnalyticsResult) -> bool:
-    """Whether the calls of its rows add up to the calls of the period."""
-    return "calls" in result.columns and "rank" not in result.columns and result.query.view != "device_health"
-
-
-def total_calls(result: AnalyticsResult) -> int:
-    """The calls of all rows; for a view without them whether there is any figure."""
-    if "calls" in result.columns:
-        place = result.columns.index("calls")
-        return sum(row[place] or 0 for row in result.rows)
-    return sum(1 for row in result.rows for value in row[1:] if isinstance(value, int | float) and value)
-
-
 def _row(result: AnalyticsResult, row: tuple[Any, ...], key: str) -> dict[str, Any]:
     query = result.query
     values: dict[str, Any] = dict(zip(result.columns, row, strict=True))
@@ -134,7 +95,3 @@ def _before(result: AnalyticsResult, row: tuple[Any, ...], earlier: tuple[Any, .
     place = result.columns.index(figure)
     now, then = row[place], earlier[place]
     return {"before": then, "change": None if not then or now is None else (now - then) / then}
-
-
-def _title(name: str) -> str:
-    return (_TITLES | RESULT_WORDS).get(name, name.replace("_", " ").capitalize())

@@ -13,30 +13,7 @@ from typing import Any
 from ringfence.analytics.enforcement.question import VERDICTS
 from ringfence.analytics.enforcement.report import EnforcementReport
 from ringfence.console.address import iso, link
-from ringfence.console.words import ACTION_WORDS, RESULT_WORDS, VERDICT_COLOURS, VERDICT_WORDS
-
-OUTCOME_WORDS = ACTION_WORDS | RESULT_WORDS
-
-OUTCOME_COLOURS = {
-    "allow": "#2f9e6a",
-    "terminate": "#d9534f",
-    "redirect": "#8a6ee0",
-    "none": "#8995a1",
-    "answered": "#2f9e6a",
-    "busy": "#d98a3a",
-    "no_answer": "#b0a030",
-    "cancelled": "#4a9bb0",
-    "not_found": "#c45c9b",
-    "rejected": "#d9534f",
-    "redirected": "#8a6ee0",
-    "unauthorized": "#a0715a",
-    "failed": "#a33a3a",
-    "unfinished": "#8995a1",
-}
-RANK_COLOURS = (
-    "#0d8a7e", "#3f7fd0", "#8a6ee0", "#c45c9b", "#d9534f", "#d98a3a", "#b0a030", "#5f9e48", "#4a9bb0", "#8995a1",
-)  # fmt: skip
-SINGLE_COLOUR = "#1c9a8c"
+from ringfence.console.words import VERDICT_COLOURS, VERDICT_WORDS
 
 # More bars than pixels say nothing; a coarser grouping does.
 MAX_BARS = 3000

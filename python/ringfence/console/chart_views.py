@@ -11,44 +11,29 @@ from datetime import datetime
 from typing import Any
 
 from ringfence.analytics.drill import calls_behind
+from ringfence.analytics.reading import (
+    FIGURE_WORDS,
+    FIGURES,
+    OUTCOME_COLOURS,
+    OUTCOME_WORDS,
+    RANK_COLOURS,
+    SINGLE_COLOUR,
+    Key,
+    colours_of,
+    hour_of_week,
+    keys_of,
+    name_of,
+)
 from ringfence.analytics.views import VIEWS, AnalyticsResult
 from ringfence.console.address import link
-from ringfence.console.chart import OUTCOME_COLOURS, OUTCOME_WORDS, RANK_COLOURS, SINGLE_COLOUR, axes, bars
-from ringfence.console.words import plain
+from ringfence.console.chart import axes, bars
 from ringfence.vocabulary import Dataset
 
-# The figures that a view is read by, in its order; others stand in the table.
-FIGURES: dict[str, tuple[str, ...]] = {
-    "average_cps": ("cps",),
-    "peak_cps": ("peak",),
-    "concurrent": ("peak", "average"),
-    "asr": ("asr", "ser"),
-    "ner": ("ner", "seer"),
-    "acd": ("acd",),
-    "pdd": ("average_ms", "max_ms"),
-    "quality": ("mos",),
-    "latency": ("p50_us", "p95_us", "p99_us"),
-}
-FIGURE_WORDS = {
-    "cps": "calls a second",
-    "peak": "peak",
-    "average": "average",
-    "average_ms": "average, ms",
-    "max_ms": "longest, ms",
-    "p50_us": "half within, µs",
-    "p95_us": "95 % within, µs",
-    "p99_us": "99 % within, µs",
-    "acd": "seconds",
-    "mos": "MOS",
-}
 _BARS = ("average_cps", "peak_cps")
 # More parts than this cannot be told apart; the rest is one part.
 _MOST_PARTS = 9
 _REST = "others"
 _REST_COLOUR = "#8995a1"
-_DAYS = ("Mon", "Tue", "Wed", "Thu", "Fri", "Sat", "Sun")
-
-Key = datetime | int
 
 
 def draw_view(result: AnalyticsResult, compared: AnalyticsResult | None = None) -> dict[str, Any] | None:
@@ -73,40 +58,6 @@ def drill(result: AnalyticsResult, row: tuple[Any, ...], /, **more: str) -> str 
         return None
     path = "/devices" if result.query.view == "device_health" else "/calls"
     return link(path, behind | more)
-
-
-def name_of(result: AnalyticsResult, row: tuple[Any, ...]) -> str:
-    """What a row of a view of parts or ranks is about."""
-    if "rank" not in result.columns:
-        return OUTCOME_WORDS.get(str(row[1]), plain(str(row[1])))
-    return " → ".join(str(value) for value in row[2:-1])
-
-
-def colours_of(result: AnalyticsResult) -> dict[str, str]:
-    """name → the colour that it has in every bucket, the largest first."""
-    words = VIEWS[result.query.view].chart == "parts"
-    amounts: dict[str, int] = {}
-    raw: dict[str, str] = {}
-    for row in result.rows:
-        name = name_of(result, row)
-        amount = row[2] if words else row[-1]
-        amounts[name] = amounts.get(name, 0) + (amount or 0) if words else max(amounts.get(name, 0), amount)
-        raw[name] = str(row[1])
-    ordered = sorted(amounts, key=lambda name: (-amounts[name], name))
-    return {
-        name: OUTCOME_COLOURS.get(raw[name], RANK_COLOURS[place % len(RANK_COLOURS)])
-        for place, name in enumerate(ordered)
-    }
-
-
-def keys_of(result: AnalyticsResult) -> list[Key]:
-    """The buckets that the rows name, in order."""
-    return sorted({row[0] for row in result.rows})
-
-
-def hour_of_week(hour: int) -> str:
-    """`Mon 08:00` for 8."""
-    return f"{_DAYS[hour // 24 % 7]} {hour % 24:02}:00"
 
 
 def _axes(result: AnalyticsResult, keys: list[Key]) -> dict[str, Any]:

@@ -6,6 +6,7 @@ from collections.abc import Mapping
 from datetime import datetime, timedelta
 from typing import Any
 
+from ringfence.analytics.reading import OUTCOME_COLOURS
 from ringfence.console import chart
 from ringfence.console.address import iso, link
 from ringfence.console.call_drawer import number
@@ -59,7 +60,7 @@ def draw_changes(report: Report) -> dict[str, Any]:
             for start, calls in zip(bounds, over["changes"][kind], strict=True)
         ]
         if any(data):
-            series.append(chart.bars(words, chart.OUTCOME_COLOURS[action], data, stacked=True))
+            series.append(chart.bars(words, OUTCOME_COLOURS[action], data, stacked=True))
     options = chart.axes(bounds, "day" if over["bucket_s"] >= 86_400 else "minute")
     options["tooltip"]["trigger"] = "axis"
     options["grid"]["top"] = 34

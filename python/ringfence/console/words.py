@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
-ACTION_WORDS = {"allow": "Allow", "terminate": "Terminate", "redirect": "Redirect", "none": "No opinion"}
+from ringfence.analytics.reading import ACTION_WORDS as ACTION_WORDS
+from ringfence.analytics.reading import RESULT_WORDS as RESULT_WORDS
+from ringfence.analytics.reading import plain as plain
 
 REASON_WORDS = {
     "rule": "a rule matched",
@@ -14,18 +16,6 @@ REASON_WORDS = {
     "unknown": "–",
 }
 
-RESULT_WORDS = {
-    "answered": "Answered",
-    "busy": "Busy",
-    "no_answer": "No answer",
-    "cancelled": "Cancelled",
-    "not_found": "Not found",
-    "rejected": "Rejected",
-    "redirected": "Redirected",
-    "unauthorized": "Unauthorized",
-    "failed": "Failed",
-    "unfinished": "Unfinished",
-}
 VERDICT_WORDS = {"ignored": "Ignored", "unasked": "Not asked", "unproven": "Unproven", "followed": "Followed"}
 VERDICT_HINTS = {
     "ignored": "did what every decision about them forbade",
@@ -46,8 +36,3 @@ VERDICTS = {
     "not_reached": ("more_horiz", "not reached"),
     "off": ("do_not_disturb_on", "off"),
 }
-
-
-def plain(word: str) -> str:
-    """`not_reached` → `not reached`."""
-    return word.replace("_", " ")
