@@ -19,14 +19,21 @@ from ringfence.mediation.local_entrance import LocalEntrance
 from ringfence.mediation.local_files import token_file
 from ringfence.mediation.process import MediationProcess
 from ringfence.mediation.sites import ensure_first_site
-from ringfence.settings import Settings
+from ringfence.settings import MailSettings, Settings
 from ringfence.vocabulary import Role
 
 
 class RunningMediation:
     """Starts on entering, stops on leaving; `url`, `settings` and clients for every role."""
 
-    def __init__(self, database: Database, data: Path, partners: tuple[str, ...] = (), port: int = 0) -> None:
+    def __init__(
+        self,
+        database: Database,
+        data: Path,
+        partners: tuple[str, ...] = (),
+        port: int = 0,
+        mail: MailSettings | None = None,
+    ) -> None:
         self.database = database
         self.settings = Settings.model_validate(
             {
@@ -34,6 +41,7 @@ class RunningMediation:
                 "database": {"url": database.url},
                 "api": {"port": port, "socket": data / "api.sock"},
                 "availability": {"partners": partners},
+                "mail": mail or MailSettings(),
             }
         )
         self.url = ""

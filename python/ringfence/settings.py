@@ -7,19 +7,25 @@ value is refused with the field's name. `ringfence.sample.toml` documents every 
 from __future__ import annotations
 
 import os
+import re
 import tomllib
 from collections.abc import Mapping
 from ipaddress import ip_address, ip_network
 from pathlib import Path
-from typing import Annotated, Any, Literal
+from typing import Annotated, Any, Literal, Self
 
-from pydantic import BaseModel, ConfigDict, Field, ValidationError, field_validator
+from pydantic import BaseModel, ConfigDict, Field, ValidationError, field_validator, model_validator
 
 from ringfence.errors import ConfigurationError
 
 ENVIRONMENT_PREFIX = "RINGFENCE_"
 # Read by the test suite and the build, not settings of the product.
 FOREIGN_ENVIRONMENT = ("RINGFENCE_TEST_", "RINGFENCE_BENCH_", "RINGFENCE_CONFIG")
+
+# One mailbox as nearly all are written (RFC 5321, without quoted local parts and without SMTPUTF8).
+MAIL_ADDRESS = re.compile(
+    r"[A-Za-z0-9!#$%&'*+/=?^_`{|}~-][A-Za-z0-9.!#$%&'*+/=?^_`{|}~-]{0,63}@[A-Za-z0-9](?:[A-Za-z0-9.-]{0,188}[A-Za-z0-9])?"
+)
 
 Port = Annotated[int, Field(ge=0, le=65535)]
 
@@ -171,6 +177,34 @@ class BackupSettings(_Section):
     every_s: float = Field(0.0, ge=0, description="the leading mediation makes a backup this often; 0: never by itself")
 
 
+class MailSettings(_Section):
+    """The mail server that reports are sent through; without `host` none are."""
+
+    host: str | None = Field(None, min_length=1, max_length=255, description="name or address of the SMTP server")
+    port: Port = Field(587, description="587 with starttls, 465 with tls, 25 with none is usual")
+    tls: Literal["starttls", "tls", "none"] = Field("starttls", description="how the connection is encrypted")
+    ca_file: Path | None = Field(None, description="PEM file of certificates to trust instead of the system's")
+    sender: str = Field("ringfence@localhost", max_length=254, description="address that mail comes from")
+    user: str | None = Field(None, max_length=255, description="name to sign in with; without: no signing in")
+    password_file: Path | None = Field(None, description="file with the password, readable by the mediation alone")
+    timeout_s: float = Field(30.0, gt=0, le=600, description="longest wait for each answer of the server")
+
+    @model_validator(mode="after")
+    def _password_is_covered(self) -> Self:
+        if (self.user is None) != (self.password_file is None):
+            raise ValueError("user and password_file belong together")
+        if self.user is not None and self.tls == "none":
+            raise ValueError("a password is not sent without TLS: set tls to starttls or tls")
+        return self
+
+    @field_validator("sender")
+    @classmethod
+    def _address(cls, value: str) -> str:
+        if not MAIL_ADDRESS.fullmatch(value):
+            raise ValueError("must be one mail address such as ringfence@example.com")
+        return value
+
+
 class SiteSettings(_Section):
     """The first site, created with the database; sites are edited through the API afterwards."""
 
@@ -218,6 +252,7 @@ class Settings(_Section):
     probe: ProbeSettings = ProbeSettings()
     edge: EdgeSettings = EdgeSettings()
     backup: BackupSettings = BackupSettings()
+    mail: MailSettings = MailSettings()
     site: SiteSettings = SiteSettings()
     log: LogSettings = LogSettings()
     availability: AvailabilitySettings = AvailabilitySettings()

@@ -20,7 +20,7 @@ from tests.analytics.conftest import AddCalls
 from tests.ingest.samples import every_second
 from typer.testing import CliRunner
 
-from ringfence.cli.main import build
+from ringfence.cli.main import build, groups_for
 from ringfence.cli.period import parse_moment
 from ringfence.database.connection import Database
 from ringfence.errors import InvalidInputError, NotFoundError, RingfenceError
@@ -58,7 +58,7 @@ _LOG_LINE = re.compile(r"^\S+ \S+ \[(?:debug|info|warning|error) *\] .*\n", re.M
 
 def ringfence(data: Path, *arguments: str) -> str:
     """Run a command in this process; its standard output, or the refusal that it raises."""
-    result = CliRunner().invoke(build(), [*arguments, "--data", str(data)])
+    result = CliRunner().invoke(build(groups_for(arguments)), [*arguments, "--data", str(data)])
     if isinstance(result.exception, RingfenceError):
         raise result.exception
     assert result.exit_code == 0, result.output

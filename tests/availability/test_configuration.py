@@ -9,7 +9,7 @@ from ringfence.availability.configuration import HOST_SETTINGS, is_of_host, rend
 from ringfence.settings import Settings, _names
 
 # Settings whose names sound like a host's own and which are the system's all the same.
-PORTABLE = {"edge.hep_out.to", "edge.hep_out.node", "edge.hep_out.key"}
+PORTABLE = {"edge.hep_out.to", "edge.hep_out.node", "edge.hep_out.key", "mail.host", "mail.port"}
 
 
 def test_every_host_setting_exists() -> None:

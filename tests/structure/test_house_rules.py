@@ -146,6 +146,8 @@ def test_only_the_owner_writes_a_table() -> None:
         "site": {"mediation", "database"},
         "fst_plan": {"acceptance"},
         "fst_run": {"acceptance"},
+        "report": {"reports"},
+        "report_run": {"reports"},
     }
     write = re.compile(r"\b(?:INSERT INTO|UPDATE|DELETE FROM|COPY)\s+(?:ringfence\.)?(\w+)", re.IGNORECASE)
     wrong = [

@@ -17,6 +17,7 @@ from psycopg.types.json import Jsonb
 from ringfence.accounts.audit import record
 from ringfence.analytics.asking import COMPARISONS, parse_filter
 from ringfence.analytics.buckets import GROUPINGS
+from ringfence.analytics.question import AnalyticsQuery
 from ringfence.analytics.time_range import TimeRange
 from ringfence.analytics.views import FILTERS, VIEWS
 from ringfence.analytics.words import one_of, parse_dataset
@@ -88,6 +89,30 @@ def delete_view(connection: psycopg.Connection, person: str, name: str) -> None:
     if connection.execute("DELETE FROM setting WHERE key = %s", [_key(person, name)]).rowcount == 0:
         raise NotFoundError(f"saved view {name!r}: you have none of this name")
     record(connection, person, "saved_view.delete", name, {})
+
+
+def question_of(words: Mapping[str, str], now: datetime, zone: str) -> tuple[AnalyticsQuery, str | None]:
+    """What saved words ask at `now`, and with which earlier period that is compared. InvalidInputError."""
+    start, end = TimeRange.from_query(words, DEFAULT_RANGE).bounds(now)
+    asked = AnalyticsQuery(
+        parse_dataset(words.get("dataset", "enum")),
+        words["view"],
+        words.get("grouping", "hour"),
+        words.get("device") or None,
+        start,
+        end,
+        zone=zone,
+        filter=parse_filter({name: words.get(name) for name in FILTERS}),
+    )
+    return asked, words.get("compare") or None
+
+
+def find_view(connection: psycopg.Connection, owner: str, name: str, person: str) -> SavedView:
+    """A saved view that a person may see: their own, or one that its owner shares. NotFoundError."""
+    for view in list_saved(connection, person):
+        if (view.owner, view.name) == (owner, name):
+            return view
+    raise NotFoundError(f"saved view {name!r} of {owner}: there is none that {person} may see")
 
 
 def _key(person: str, name: str) -> str:

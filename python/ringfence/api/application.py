@@ -40,6 +40,7 @@ RESOURCES = (
     "edge_events",
     "analytics",
     "saved_views",
+    "reports",
     "events",
     "enforcement",
     "status",

@@ -35,6 +35,7 @@ GROUPS: tuple[str, ...] = (
     "enum",
     "probe",
     "analytics",
+    "report",
     "events",
     "enforcement",
     "backup",

@@ -26,6 +26,7 @@ from ringfence.mediation.membership import Membership
 from ringfence.node.facts import ProcessFacts
 from ringfence.policy import dynamic, installation
 from ringfence.policy.lists import contents
+from ringfence.reports.sending import Reports
 from ringfence.settings import Settings
 
 log = structlog.get_logger()
@@ -87,7 +88,12 @@ class MediationProcess:
         self.ingest = Ingest(database)
         self.jobs = Jobs()
         self.captures = Captures(settings.data / "captures")
-        self.leader = Leader(database, (*SCHEDULE, ScheduledWork("backup", 5.0, self._start_due_backup)))
+        self.reports = Reports(settings.mail)
+        own = (
+            ScheduledWork("backup", 5.0, self._start_due_backup),
+            ScheduledWork("reports", 5.0, self.reports.start_due),
+        )
+        self.leader = Leader(database, (*SCHEDULE, *own))
         self.facts = ProcessFacts(settings.data)
 
     def _start_due_backup(self, database: Database) -> None:
