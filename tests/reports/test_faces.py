@@ -83,7 +83,7 @@ def test_reports_are_kept_from_the_command_line(mailing: RunningMediation, serve
     ringfence(data, "analytics", "saved", "save", "Calls", "--view", "calls")
     options = ("--view", "Calls", "--to", ADA, "--to", EVE, "--zone", "Europe/Berlin", "--at", "07:00")
     said = ringfence(data, "report", "add", "Monthly", *options, "--every", "month", "--on", "31")
-    assert said.startswith("Monthly: monthly on day 31 at 07:00 Europe/Berlin; the first 20")
+    assert said.startswith("Monthly: monthly on the last day at 07:00 Europe/Berlin; the first 20")
     weekly = json.loads(
         ringfence(data, "report", "add", "Weekly", *options, "--every", "week", "--on", "fri", "--json")
     )

@@ -16,7 +16,7 @@ from ringfence.cli.job import wait_for_job
 from ringfence.cli.options import ConfigOption, DataOption, JsonOption, settings_from
 from ringfence.cli.output import print_json, print_line, print_table
 from ringfence.errors import InvalidInputError, UnavailableError
-from ringfence.reports.schedule import WEEKDAYS
+from ringfence.reports.schedule import WEEKDAYS, Schedule
 
 group = typer.Typer(no_args_is_help=True, help="Saved views sent by e-mail, daily, weekly or monthly.")
 Name = Annotated[str, typer.Argument(metavar="NAME", help="Name of a report.")]
@@ -39,7 +39,7 @@ def list_reports(as_json: JsonOption = False, config: ConfigOption = None, data:
     print_table(
         ("name", "view", "when", "to", "next", "last", "note"),
         [
-            (report["name"], report["view"]["name"], schedule_words(report), ", ".join(report["recipients"]),
+            (report["name"], report["view"]["name"], _schedule_words(report), ", ".join(report["recipients"]),
              _local(report["next_due"], report["zone"]), *_last(report))
             for report in reports
         ],
@@ -55,7 +55,7 @@ def show(name: Name, as_json: JsonOption = False, config: ConfigOption = None, d
         print_json(report)
         return
     view, zone = report["view"], report["zone"]
-    print_line(f"{report['name']}: view {view['name']!r} of {view['owner']}, {schedule_words(report)}")
+    print_line(f"{report['name']}: view {view['name']!r} of {view['owner']}, {_schedule_words(report)}")
     print_line(
         f"To {', '.join(report['recipients'])}; next {_local(report['next_due'], zone)}; set by {report['owner']}"
     )
@@ -103,7 +103,7 @@ def add(
     if as_json:
         print_json(report)
     else:
-        print_line(f"{name}: {schedule_words(report)}; the first {_local(report['next_due'], zone)}")
+        print_line(f"{name}: {_schedule_words(report)}; the first {_local(report['next_due'], zone)}")
 
 
 @group.command("remove")
@@ -130,11 +130,8 @@ def send(name: Name, as_json: JsonOption = False, config: ConfigOption = None, d
         print_line(f"{name}: sent{'; ' + run['note'] if run['note'] else ''}")
 
 
-def schedule_words(report: dict[str, Any]) -> str:
-    """When a report is sent, as people say it."""
-    day = {"day": "daily", "week": f"each {WEEKDAYS[(report['day'] - 1) % 7].capitalize()}",
-           "month": f"monthly on day {report['day']}"}[report["every"]]  # fmt: skip
-    return f"{day} at {report['hour']:02}:00 {report['zone']}"
+def _schedule_words(report: dict[str, Any]) -> str:
+    return Schedule(report["every"], report["day"], report["hour"], report["zone"]).words
 
 
 def _day(every: str, on: str | None) -> int:

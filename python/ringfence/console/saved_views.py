@@ -1,4 +1,4 @@
-"""Saved views on the Analytics page: a menu of them, saving the present one, taking one's own away."""
+"""Saved views on the Analytics page: a menu of them with those sent by e-mail, saving the present one, deleting one."""
 
 from __future__ import annotations
 
@@ -14,6 +14,7 @@ from ringfence.console.analytics_question import Question
 from ringfence.console.forms import Fields, FormDialog, attempt, check, entry_field
 from ringfence.console.frame import View
 from ringfence.console.markup import Tag, button
+from ringfence.console.reports import ReportList
 from ringfence.vocabulary import Role
 
 
@@ -25,10 +26,16 @@ class SavedViews:
         self._asked = asked
         self._saved: list[SavedView] = []
         self._sheet: Tag | None = None
+        self._reports = ReportList(view, self._renew)
 
     async def read(self) -> None:
         """Read what there is. Raises what the session raises."""
         self._saved = await self.view.session.ask(list_saved, self.view.session.identity.name)
+        await self._reports.read()
+
+    async def _renew(self) -> None:
+        await self.read()
+        self.fill()
 
     def lay_out(self) -> None:
         """The button with its sheet."""
@@ -52,14 +59,17 @@ class SavedViews:
                     Tag("span", classes="space")
                     if saved.owner != me:
                         Tag("span", f"of {saved.owner}", classes="muted")
+                        self._reports.lay_out_offer(saved)
                         continue
                     if saved.is_shared:
                         Tag("span", "shared", classes="muted")
+                    self._reports.lay_out_offer(saved)
                     button("", partial(self._delete, saved.name), icon="delete_outline",
                            classes="quiet icon-only small", aria_label=f"Delete {saved.name}")  # fmt: skip
             if not self._saved:
                 Tag("p", "None yet. A saved view asks today what it asked when it was saved.", classes="muted")
             button("Save this view…", self._ask_name, icon="bookmark_add")
+            self._reports.lay_out()
 
     def _ask_name(self) -> None:
         dialog = FormDialog(self.view, "Save this view", "Save", self._save)
@@ -76,14 +86,12 @@ class SavedViews:
         name = fields.get("name", "").strip()
         person = self.view.session.identity.name
         await self.view.session.act(role, save_view, person, name, words, datetime.now(UTC), is_shared=is_shared)
-        await self.read()
-        self.fill()
+        await self._renew()
         self.view.say(f"Saved as {name}.")
 
     async def _delete(self, name: str) -> None:
         async def delete() -> None:
             await self.view.session.ask(delete_view, self.view.session.identity.name, name)
-            await self.read()
-            self.fill()
+            await self._renew()
 
         await attempt(self.view, delete)

@@ -49,6 +49,13 @@ class Schedule:
     hour: int
     zone: str
 
+    @property
+    def words(self) -> str:
+        """As people say it: `each Mon at 07:00 America/Chicago`."""
+        month = f"monthly on day {self.day}" if self.day < 31 else "monthly on the last day"
+        day = {"day": "daily", "week": f"each {WEEKDAYS[(self.day - 1) % 7].capitalize()}", "month": month}
+        return f"{day[self.every]} at {self.hour:02}:00 {self.zone}"
+
     def check(self) -> None:
         """InvalidInputError names what makes no sense."""
         one_of("every", self.every, EVERY)
