@@ -188,6 +188,7 @@ _REFUSED: tuple[tuple[dict[str, object], str], ...] = (
     ({"recipients": [f"a{one}@example.com" for one in range(51)]}, "51 given"),
     ({"name": "a/b"}, "name: "),
     ({"name": "a\r\nBcc: x"}, "name: "),
+    ({"name": "a\u2028b"}, "name: "),
     ({"hour": 24}, "hour: 24"),
     ({"zone": "Nowhere"}, "zone: 'Nowhere'"),
 )

@@ -76,8 +76,8 @@ def _facts(result: AnalyticsResult, compared: AnalyticsResult | None, against: s
     facts = [
         ("Time", f"{_local(query.start, query.zone)} to {moment(query.end, query.zone)}"),
         ("Dataset", query.dataset.name),
-        ("Device", query.device or "All"),
-        *((column_title(name), plain(word)) for name, word in filter_words(query.filter).items()),
+        ("Device", _shown(query.device or "All")),
+        *((column_title(name), _shown(plain(word))) for name, word in filter_words(query.filter).items()),
     ]
     if has_totals(result):
         facts.append(("Calls", f"{total_calls(result):,}"))

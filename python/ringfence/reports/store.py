@@ -27,7 +27,7 @@ MAX_REPORTS = 500
 MAX_RECIPIENTS = 50
 SHOWN_RUNS = 20
 KEPT = timedelta(days=400)
-_NAME = re.compile(r"[^/\x00-\x1f\x7f]{1,64}")
+_NAME = re.compile(r"[^/]{1,64}")
 _NOTE = 500
 
 _READ = "SELECT report_id, name, owner, view_owner, view_name, every, day, hour, zone, recipients, set_at FROM report"
@@ -264,9 +264,10 @@ def _move(
 
 
 def _check(report: Report) -> None:
-    if not _NAME.fullmatch(report.name) or report.name != report.name.strip():
+    # It becomes a mail's subject, which is one line of what can be shown.
+    if not _NAME.fullmatch(report.name) or report.name != report.name.strip() or not report.name.isprintable():
         raise InvalidInputError(
-            f"name: {report.name!r} must be 1 to 64 characters without '/', and no space at either end"
+            f"name: {report.name!r} must be 1 to 64 printable characters without '/', and no space at either end"
         )
     report.schedule.check()
     if not 1 <= len(report.recipients) <= MAX_RECIPIENTS:
