@@ -35,7 +35,7 @@ PEOPLE = {"ada": Role.ADMINISTRATOR, "eve": Role.EDITOR, "vera": Role.VIEWER}
 HOSTILE = "<script>window.pwned = 1</script><img src=x onerror='window.pwned=1'>"
 PREMIUM, MOVED = 19005550100, 12105550100
 HOURS = 30
-_TYPES = {
+_TYPES: dict[str, pa.DataType] = {
     "time": TIME, "stream_id": pa.int32(), "sequence": pa.int64(), "source": pa.int64(), "destination": pa.int64(),
     "target": pa.int64(), "rule_id": pa.int32(), "policy_version": pa.int32(), "latency_ns": pa.int32(),
     "peer_port": pa.int32(), "peer": pa.string(), "source_raw": pa.string(), "destination_raw": pa.string(),
