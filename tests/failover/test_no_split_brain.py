@@ -17,8 +17,8 @@ from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, initialize, invariant, rule
 
 from ringfence.availability.cluster import Cluster
+from ringfence.availability.highest_term import HighestTerm
 from ringfence.availability.term import Term
-from ringfence.edge.home import HighestTerm
 
 NOW = datetime(2026, 1, 1, tzinfo=UTC)
 SECRET = b"k" * 32

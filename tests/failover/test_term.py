@@ -9,8 +9,9 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from ringfence.availability.highest_term import HighestTerm
 from ringfence.availability.term import MAX_EPOCH, Term
-from ringfence.edge.home import HighestTerm, Home, StaleMediationError
+from ringfence.edge.home import Home, StaleMediationError
 
 SECRET = b"s" * 32
 CLUSTER = "ab" * 16
@@ -81,7 +82,7 @@ def test_a_damaged_memory_is_said_and_learnt_anew(tmp_path: Path, capsys: pytest
     file.write_text("{", encoding="utf-8")
     highest = HighestTerm(file)
     assert highest.term is None
-    assert "edge.term_lost" in capsys.readouterr().out
+    assert "term.memory_lost" in capsys.readouterr().out
     assert highest.accept(term(2))
     assert HighestTerm(file).term == term(2)
 
@@ -92,7 +93,7 @@ def test_a_disk_that_keeps_nothing_stops_nobody(tmp_path: Path, capsys: pytest.C
     highest = HighestTerm(blocked / "term.json")
     assert highest.accept(term(2))
     assert not highest.accept(term(1))
-    assert "edge.term_not_kept" in capsys.readouterr().out
+    assert "term.not_kept" in capsys.readouterr().out
 
 
 def test_a_cluster_made_anew_counts_and_the_one_that_was_left_only_with_a_higher_term() -> None:

@@ -24,6 +24,7 @@ from ringfence.availability.archive import Report
 from ringfence.availability.database_access import own_server, renamed
 from ringfence.availability.dump import load_dump, programs_for
 from ringfence.availability.manifest import Manifest
+from ringfence.availability.node_term import NodeTerm
 from ringfence.database.cluster import embedded_cluster
 from ringfence.database.connection import Database, describe
 from ringfence.database.migrate import migrate
@@ -75,7 +76,7 @@ class Replacement:
                 fresh = renamed(url, names.restoring)
                 load_dump(fresh, programs, self.folder, self.jobs, self.timeout_s, self.report)
                 self.report(0, 0, "preparing")
-                _prepare(fresh, self.manifest, self.now)
+                _prepare(fresh, self.manifest, self.now, self.settings.data)
                 _swap(connection, names)
                 _drop(connection, names.replaced)
         except psycopg.Error as error:
@@ -140,7 +141,7 @@ def _create(connection: psycopg.Connection, names: _Names) -> None:
     )
 
 
-def _prepare(url: str, manifest: Manifest, now: datetime) -> None:
+def _prepare(url: str, manifest: Manifest, now: datetime, data: Path) -> None:
     """Bring the loaded database to this version, and do what a restore asks of it."""
     database = Database(url, pool_size=2)
     try:
@@ -148,6 +149,7 @@ def _prepare(url: str, manifest: Manifest, now: datetime) -> None:
         with database.connection() as connection:
             for step in AFTER_RESTORE:
                 step(connection, manifest, now)
+            NodeTerm(data).settle_restored(connection, now)
         with database.autocommit() as connection:
             connection.execute("ANALYZE")
     finally:

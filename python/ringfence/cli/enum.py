@@ -16,6 +16,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 import structlog
 import typer
 
+from ringfence.availability.highest_term import HighestTerm
 from ringfence.cli.options import ConfigOption, DataOption, settings_from
 from ringfence.edge.agent import Agent
 from ringfence.edge.dynamic_entries import EntriesFollower, EntrySet, stored_entries
@@ -23,7 +24,6 @@ from ringfence.edge.enrolment import read_credential
 from ringfence.edge.health import AnswersOrMoves
 from ringfence.edge.hep import Endpoint
 from ringfence.edge.hep_out import HepOut
-from ringfence.edge.home import HighestTerm
 from ringfence.edge.policy_reset import PolicyReset
 from ringfence.edge.policy_store import PolicyStore, StoredPolicy
 from ringfence.errors import ConfigurationError, UnavailableError

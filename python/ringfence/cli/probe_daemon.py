@@ -15,11 +15,11 @@ from typing import TYPE_CHECKING, Annotated, Any
 import structlog
 import typer
 
+from ringfence.availability.highest_term import HighestTerm
 from ringfence.cli.options import ConfigOption, DataOption, settings_from
 from ringfence.edge.enrolment import read_credential
 from ringfence.edge.evidence import Evidence
 from ringfence.edge.hep_out import HepOut
-from ringfence.edge.home import HighestTerm
 from ringfence.edge.probe_agent import ProbeAgent
 from ringfence.errors import ConfigurationError, UnavailableError
 from ringfence.log import configure_logging, log_file

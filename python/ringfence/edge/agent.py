@@ -13,6 +13,7 @@ from typing import Any
 import structlog
 from prometheus_client.registry import Collector
 
+from ringfence.availability.highest_term import HighestTerm
 from ringfence.edge.backoff import Backoff
 from ringfence.edge.data_plane import DataPlane, DecidingPlane, EventJournal
 from ringfence.edge.dynamic_entries import EntriesFollower
@@ -20,7 +21,7 @@ from ringfence.edge.failures import Failures
 from ringfence.edge.health import what_is_wrong
 from ringfence.edge.heartbeat import Heartbeat
 from ringfence.edge.hep_out import HepOut
-from ringfence.edge.home import HighestTerm, Home
+from ringfence.edge.home import Home
 from ringfence.edge.mediation_client import MediationClient
 from ringfence.edge.metrics import EdgeMetrics, MetricsServer
 from ringfence.edge.policy_follower import PolicyFollower

@@ -9,12 +9,12 @@ from typing import Any, Protocol
 from prometheus_client.core import CounterMetricFamily, GaugeMetricFamily, Metric
 from prometheus_client.registry import Collector
 
+from ringfence.availability.highest_term import HighestTerm
 from ringfence.capture.link_state import read_link
 from ringfence.edge.agent import EdgeAgent
 from ringfence.edge.data_plane import DataPlane, EventJournal
 from ringfence.edge.heartbeat import Heartbeat
 from ringfence.edge.hep_out import HepOut
-from ringfence.edge.home import HighestTerm
 from ringfence.edge.metrics import hep_families, way_up
 from ringfence.edge.uplink import Uplink
 from ringfence.errors import RingfenceError

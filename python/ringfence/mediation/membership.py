@@ -12,6 +12,7 @@ from __future__ import annotations
 import asyncio
 from collections.abc import Mapping
 from datetime import UTC, datetime
+from pathlib import Path
 from threading import Lock
 
 import httpx
@@ -20,6 +21,7 @@ import structlog
 
 from ringfence.availability import cluster
 from ringfence.availability.cluster import Cluster
+from ringfence.availability.node_term import NodeTerm
 from ringfence.availability.term import HEADER, Term
 from ringfence.database.connection import Database
 from ringfence.errors import FencedError, UnavailableError
@@ -33,9 +35,11 @@ log = structlog.get_logger()
 class Membership:
     """One per process. Methods may be called from any thread."""
 
-    def __init__(self, database: Database, partners: tuple[str, ...] = ()) -> None:
+    def __init__(self, database: Database, partners: tuple[str, ...] = (), data: Path | None = None) -> None:
+        """`data`: the node's folder, which remembers terms beside the database."""
         self._database = database
         self._partners = partners
+        self._node = NodeTerm(data) if data is not None else None
         self._known: Cluster | None = None
         self._lock = Lock()
         self._follower = ChannelFollower(database, cluster.CHANNEL, self._reload)
@@ -86,6 +90,8 @@ class Membership:
         """Read it from the database. UnavailableError without."""
         with self._database.connection(even_if_fenced=True) as connection:
             read = cluster.ensure_cluster(connection)
+            if self._node is not None:
+                read = self._node.settle(connection, read, datetime.now(UTC))
             known = self._known
             if known and known.fenced_by and known.fenced_by.is_above(read.fenced_by or read.term):
                 # Learnt while the database could not keep it.
@@ -160,6 +166,8 @@ class Membership:
             was_fenced = known is not None and known.is_fenced
             self._known = read
             self._database.fence = _reason(read) if read.is_fenced else None
+            if self._node is not None:
+                self._node.keep(read)
         if read.is_fenced and not was_fenced:
             log.error("mediation.fenced", epoch=read.term.epoch, by=read.fenced_by.epoch if read.fenced_by else None)
         elif was_fenced and not read.is_fenced:

@@ -82,7 +82,7 @@ class MediationProcess:
     def __init__(self, settings: Settings, database: Database) -> None:
         self.settings = settings
         self.database = database
-        self.membership = Membership(database, settings.availability.partners)
+        self.membership = Membership(database, settings.availability.partners, settings.data)
         self.distribution = Distribution(database)
         self.entries_feed = EntriesFeed(database)
         self.ingest = Ingest(database)
