@@ -72,6 +72,7 @@ class JournalSettings(_Section):
 class EnumSettings(_Section):
     """The DNS ENUM server."""
 
+    enabled: bool = Field(True, description="whether `ringfence up` runs one; a pair's node does without")
     listen: tuple[str, ...] = Field(("127.0.0.1:1053",), min_length=1, description="ADDRESS:PORT, port 0 picks one")
     apex: tuple[str, ...] = Field(("e164.internal",), min_length=1, description="ENUM zones answered")
     workers: int = Field(1, ge=1, le=256, description="data-plane threads, each with its own socket")

@@ -1,4 +1,4 @@
-"""`ringfence up`: everything on one machine — database, mediation with console, one ENUM server.
+"""`ringfence up`: everything on one machine — database, mediation with console, one ENUM server (`enum.enabled`).
 
 Order: database (embedded, unless a URL names another) → schema and first administrator → mediation → the ENUM server's
 device → ENUM server. Each is kept running by `ringfence.node.supervisor` until Ctrl-C or SIGTERM.
@@ -130,9 +130,10 @@ class Node:
                 sign_in = self._prepare_database()
             with self._screen.step("Mediation and console"):
                 self._start_mediation()
-            with self._screen.step("ENUM server"):
-                self._ensure_device("enum")
-                self._start_enum()
+            if self._settings.enum.enabled:
+                with self._screen.step("ENUM server"):
+                    self._ensure_device("enum")
+                    self._start_enum()
             if self._settings.probe.interfaces or self._settings.probe.hep_listen:
                 with self._screen.step("Probe"):
                     self._ensure_device("probe")
@@ -144,7 +145,7 @@ class Node:
         self._screen.welcome(
             Welcome(
                 console=self._url,
-                enum=self._listen,
+                enum=self._listen if self._settings.enum.enabled else (),
                 apex=self._settings.enum.apex[0],
                 option_code=self._settings.enum.source_option_codes[0]
                 if self._settings.enum.source_option_codes

@@ -68,10 +68,11 @@ class Screen:
         rows = [("Console", welcome.console)]
         if welcome.sign_in is not None:
             rows.append(("Sign in", welcome.sign_in))
-        rows.append(("ENUM", f"{', '.join(welcome.enum)} (UDP), zone {welcome.apex}"))
+        if welcome.enum:
+            rows.append(("ENUM", f"{', '.join(welcome.enum)} (UDP), zone {welcome.apex}"))
         rows.append(("Data", str(welcome.data)))
         if not self._console.is_terminal:
-            for name, value in [*rows, ("Try", welcome.dig)]:
+            for name, value in [*rows, *([("Try", welcome.dig)] if welcome.enum else [])]:
                 typer.echo(f"{name}: {value}")
             typer.echo("Ctrl-C stops")
             return
@@ -79,6 +80,8 @@ class Screen:
         for name, value in rows:
             table.add_row(Text(name, style="bold"), Text(value, overflow="fold"))
         self._console.print(Panel(table, title="Ringfence runs", subtitle="Ctrl-C stops", expand=False))
+        if not welcome.enum:
+            return
         # Outside the frame and unwrapped, so that it can be copied whole.
         self._console.print(Text("Try it:", style="bold"))
         self._console.print(Text(welcome.dig), soft_wrap=True)
