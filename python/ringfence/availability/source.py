@@ -57,6 +57,24 @@ def source_of(standby: Standby) -> Source:
     return ApiSource(standby) if standby.is_over_api else SshSource(standby)
 
 
+def open_api(
+    url: str, timeout_s: float, token: str | None = None, ca_file: str | None = None, below: str = ""
+) -> httpx.Client:
+    """HTTP to another node's mediation, `http(s)://HOST:PORT` or `unix:/PATH`."""
+    transport = None
+    if url.startswith("unix:"):
+        transport = httpx.HTTPTransport(uds=url.removeprefix("unix:").replace("//", "/"))
+        url = "http://active"
+    return httpx.Client(
+        base_url=f"{url.rstrip('/')}{below}",
+        headers={"Authorization": f"Bearer {token}"} if token else {},
+        timeout=timeout_s,
+        trust_env=False,
+        transport=transport,
+        verify=ca_file or True,
+    )
+
+
 class ApiSource:
     """The active's API, with a token of an administrator."""
 
@@ -64,18 +82,7 @@ class ApiSource:
         self._active = standby.active
         if not standby.token:
             raise ConfigurationError("standby: a token of the active is needed: --token-file")
-        url, transport = standby.active, None
-        if url.startswith("unix:"):
-            transport = httpx.HTTPTransport(uds=url.removeprefix("unix:").replace("//", "/"))
-            url = "http://active"
-        self._http = httpx.Client(
-            base_url=f"{url.rstrip('/')}/api/v1/",
-            headers={"Authorization": f"Bearer {standby.token}"},
-            timeout=TIMEOUT_S,
-            trust_env=False,
-            transport=transport,
-            verify=standby.ca_file or True,
-        )
+        self._http = open_api(standby.active, TIMEOUT_S, standby.token, standby.ca_file, "/api/v1/")
 
     def offers(self) -> list[Offer]:
         """Its whole backups, newest first."""

@@ -1,0 +1,133 @@
+"""A pair's node as an operator has it: `ringfence up` in a folder of its own, and the commands on it."""
+
+from __future__ import annotations
+
+import json
+import os
+import shutil
+import signal
+import socket
+import subprocess
+import sys
+import tempfile
+from pathlib import Path
+from typing import Any
+
+import psycopg
+from tests.system.running_node import PACKAGE, environment, eventually
+
+from ringfence.availability.failover.node import Node
+from ringfence.database.cluster import embedded_url, remove_cluster
+from ringfence.node.state import read_state
+from ringfence.node.supervisor import stop_leftovers
+from ringfence.settings import Settings, load_settings
+
+COMMAND = [sys.executable, "-m", "ringfence"]
+
+
+def free_ports(count: int) -> list[int]:
+    """Ports that were free a moment ago, all different: the edges know both pairs before the pairs start."""
+    taken = [socket.socket() for _ in range(count)]
+    try:
+        for one in taken:
+            one.bind(("127.0.0.1", 0))
+        return [int(one.getsockname()[1]) for one in taken]
+    finally:
+        for one in taken:
+            one.close()
+
+
+class PairNode:
+    """Database and mediation of one site."""
+
+    def __init__(self, name: str, port: int, partner_port: int) -> None:
+        self.name = name
+        self.url = f"http://127.0.0.1:{port}"
+        self.data = Path(tempfile.mkdtemp(prefix=f"ringfence-{name}-"))
+        self.data.chmod(0o755)
+        self.config = self.data / "ringfence.toml"
+        self.config.write_text(
+            f'data = "{self.data}"\n[api]\nport = {port}\n[enum]\nenabled = false\n[backup]\njobs = 1\n'
+            f'[availability]\npartners = ["http://127.0.0.1:{partner_port}"]\n',
+            encoding="utf-8",
+        )
+        self._process: subprocess.Popen[bytes] | None = None
+
+    @property
+    def settings(self) -> Settings:
+        """As its commands read them."""
+        return load_settings(self.config, {})
+
+    @property
+    def there(self) -> str:
+        """How a command is called on this node from the other one."""
+        return f"env RINGFENCE_CONFIG={self.config} PYTHONPATH={PACKAGE} {sys.executable} -m ringfence"
+
+    def start(self, until: str = "Ctrl-C stops") -> None:
+        """`ringfence up`, until it says so."""
+        output = self.data / "output"
+        with output.open("wb") as out:
+            self._process = subprocess.Popen(
+                [*COMMAND, "up", "--config", str(self.config)],
+                env=environment(),
+                stdout=out,
+                stderr=out,
+                start_new_session=True,
+            )
+        process = self._process
+        eventually(
+            lambda: until in output.read_text(encoding="utf-8") or process.poll() is not None, f"{self.name} runs", 120
+        )
+        assert process.poll() is None, output.read_text(encoding="utf-8")
+
+    def stop(self) -> None:
+        """As its operator stops it, whoever started it."""
+        Node(self.settings).stop()
+        self._reap()
+
+    def kill(self) -> None:
+        """As a power cut of the site does: everything at once."""
+        state = read_state(self.data)
+        assert state is not None
+        pids = [state.pid, *(service.pid for service in state.services if service.pid)]
+        for number in (signal.SIGSTOP, signal.SIGKILL):
+            for pid in pids:
+                os.kill(pid, number)
+        self._reap()
+
+    def remove(self) -> None:
+        """Leave nothing behind."""
+        if (self.data / "run" / "up.lock").exists():
+            self.stop()
+        stop_leftovers(self.data)
+        remove_cluster(self.data)
+        shutil.rmtree(self.data, ignore_errors=True)
+
+    def cli(self, *arguments: str, status: int = 0) -> str:
+        """A command on this node; its exit status is checked, and that it never shows a traceback."""
+        done = subprocess.run(
+            [*COMMAND, *arguments, "--config", str(self.config)],
+            env=environment(),
+            capture_output=True,
+            text=True,
+            check=False,
+            timeout=200,
+        )
+        said = f"{done.stdout}{done.stderr}"
+        assert done.returncode == status, f"{arguments}: status {done.returncode}: {said}"
+        assert "Traceback" not in said, said
+        return said
+
+    def json(self, *arguments: str, status: int = 0) -> Any:
+        """What a command prints with --json, after what it logs."""
+        said = self.cli(*arguments, "--json", status=status)
+        return json.loads(next(line for line in reversed(said.splitlines()) if line.startswith("{")))
+
+    def rows(self, query: str) -> list[tuple[Any, ...]]:
+        """Straight from its database."""
+        with psycopg.connect(embedded_url(self.data), options="-c search_path=ringfence") as connection:
+            return connection.execute(query.encode()).fetchall()
+
+    def _reap(self) -> None:
+        if self._process is not None:
+            self._process.wait(60)
