@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import replace
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
 
 import pytest
 
@@ -11,6 +11,8 @@ from ringfence.availability.cluster import Cluster
 from ringfence.availability.failover import outcome
 from ringfence.availability.failover.procedure import begin, ended, following_of, term_to_take, to_go_on_with
 from ringfence.availability.failover.record import Record, keep_record, read_record
+from ringfence.availability.failover.run import give_up
+from ringfence.availability.node_term import NodeTerm
 from ringfence.availability.standby import Mode, Standby
 from ringfence.availability.term import Term
 from ringfence.errors import ConflictError
@@ -27,6 +29,9 @@ def term(epoch: int, holder: int = 1, secret: bytes = SECRET) -> Term:
 
 def standby(mode: Mode = "streaming") -> Standby:
     return Standby(mode, "https://active.example", token="rft_secret", ssh=("ssh", "-p", "22"))
+
+
+FOLLOWED = standby()
 
 
 def done_to(record: Record, name: str) -> Record:
@@ -49,32 +54,74 @@ def test_a_standby_of_backups_fences_and_stops_the_old_pair_before_it_takes_over
     assert names.index("stop_here") < names.index("fence") < names.index("stop_old") < names.index("take_over")
 
 
+def goes_on(
+    before: Record | None, kind: str = "failover", backup: str | None = None, following: Standby | None = FOLLOWED
+) -> Record | None:
+    return to_go_on_with(before, kind, backup, following, NOW + timedelta(minutes=10))
+
+
 def test_nothing_is_gone_on_with_that_has_ended_or_only_looked() -> None:
     record = begin("failover", standby(), None, NOW)
-    assert to_go_on_with(None, "failover", None) is None
-    assert to_go_on_with(record, "failover", None) is None
-    assert to_go_on_with(done_to(record, "check"), "failover", None) is None
-    assert to_go_on_with(ended(done_to(record, "report"), NOW), "failover", None) is None
+    assert goes_on(None) is None
+    assert goes_on(record) is None
+    assert goes_on(done_to(record, "check")) is None
+    assert goes_on(ended(done_to(record, "report"), NOW), following=None) is None
 
 
-def test_an_interrupted_one_is_gone_on_with() -> None:
+def test_an_interrupted_one_is_gone_on_with_while_what_it_found_out_holds() -> None:
     record = done_to(begin("failover", standby(), None, NOW), "catch_up")
-    assert to_go_on_with(record, "failover", None) == record
+    assert goes_on(record) == record
+    assert to_go_on_with(record, "failover", None, FOLLOWED, NOW + timedelta(hours=2)) is None
+
+
+def test_one_that_has_taken_over_is_gone_on_with_however_late() -> None:
+    record = done_to(begin("failover", standby(), None, NOW), "start")
+    assert to_go_on_with(record, "failover", None, None, NOW + timedelta(days=2)) == record
+
+
+def test_one_of_a_standby_that_this_node_once_was_is_none_of_now() -> None:
+    """It lost against another pair at the end, or was left; then `ringfence standby init` made a new one of it."""
+    record = begin("failover", standby(), None, NOW)
+    assert goes_on(done_to(record, "verify")) is None
+    assert goes_on(done_to(record, "take_over"), following=replace(FOLLOWED, active="other.example")) is None
+    assert goes_on(done_to(record, "catch_up"), following=None) is None
 
 
 def test_before_the_database_is_taken_over_one_may_think_otherwise() -> None:
     record = done_to(begin("failback", standby(), None, NOW), "catch_up").with_facts(term="told")
-    assert to_go_on_with(record, "failover", None) is None
-    assert to_go_on_with(record, "failback", "20260301T0430") is None
+    assert goes_on(record, "failover") is None
+    assert goes_on(record, "failback", "20260301T0430") is None
     assert begin("failover", standby(), None, NOW, record).facts["term"] == "told"
 
 
 @pytest.mark.parametrize(("kind", "backup"), [("failback", None), ("failover", "20260228")])
 def test_afterwards_only_the_same_may_go_on(kind: str, backup: str | None) -> None:
-    record = done_to(begin("failover", standby("backup"), "20260301", NOW), "take_over")
-    assert to_go_on_with(record, "failover", None) == record
+    record = done_to(begin("failover", standby(), "20260301", NOW), "take_over")
+    assert goes_on(record) == record
     with pytest.raises(ConflictError, match=r"of backup 20260301 .* `ringfence failover` goes on with it"):
-        to_go_on_with(record, kind, backup)
+        goes_on(record, kind, backup)
+
+
+def test_a_standby_that_follows_again_has_given_up_and_remembers_the_term_that_it_told(
+    tmp_path_factory: pytest.TempPathFactory,
+) -> None:
+    settings = Settings(data=tmp_path_factory.mktemp("node"))
+    record = begin("failover", standby(), None, NOW).with_facts(term=str(term(2)))
+    keep_record(settings, done_to(record, "catch_up"))
+    give_up(settings, FOLLOWED)
+    kept = read_record(settings)
+    assert kept is not None
+    assert not kept.is_under_way
+    assert not kept.is_done
+    remembered = NodeTerm(settings.data).highest_of(Cluster(term(1), SECRET))
+    assert term_to_take(Cluster(term(1), SECRET), None, remembered).epoch == 3
+
+
+def test_a_standby_that_has_taken_over_does_not_follow_again(tmp_path_factory: pytest.TempPathFactory) -> None:
+    settings = Settings(data=tmp_path_factory.mktemp("node"))
+    keep_record(settings, done_to(begin("failover", standby(), None, NOW), "take_over"))
+    with pytest.raises(ConflictError, match="`ringfence failover` goes on with it"):
+        give_up(settings, FOLLOWED)
 
 
 def test_a_record_outlives_the_command_and_shows_no_secret(tmp_path_factory: pytest.TempPathFactory) -> None:

@@ -114,6 +114,6 @@ def _show(record: Record, *, as_json: bool, is_told: bool = False) -> None:
         return
     if not is_told:
         print_table(("step", "state", "what"), [(step.title, step.state, step.words) for step in record.steps])
-    if record.ended_at is not None:
+    if record.ended_at is not None and record.is_done:
         seconds = (datetime.fromisoformat(record.ended_at) - datetime.fromisoformat(record.started_at)).total_seconds()
         print_line(f"This pair is active after {seconds:.0f} s: {record.steps[-1].words}.", "green")

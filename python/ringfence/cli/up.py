@@ -20,6 +20,7 @@ import typer
 
 from ringfence import __version__
 from ringfence.accounts.people import FIRST_ADMINISTRATOR, ensure_first_administrator
+from ringfence.availability.failover.run import give_up
 from ringfence.availability.follow import follow
 from ringfence.availability.standby import read_standby
 from ringfence.cli.client import connect
@@ -93,6 +94,7 @@ def up(
                 try:
                     standby = read_standby(settings)
                     if standby is not None:
+                        give_up(settings, standby)
                         notifier.ready(f"follows {standby.active}")
                         follow(settings, standby, supervisor, screen.line, notifier.alive)
                     Node(settings, config, supervisor, screen).start()

@@ -14,7 +14,9 @@ FROM device_stream s JOIN device d USING (device_id)
 _SEEN = "SELECT name, last_seen_at::text FROM device WHERE revoked_at IS NULL"
 # An edge has one journal at a time; of those that it had before, none is on its way any more.
 _DEVICES = """
-SELECT d.name, d.last_seen_at::text, (d.report -> 'journal' ->> 'durable')::bigint, max(j.received)::bigint
+SELECT d.name, d.last_seen_at::text, max(j.received)::bigint,
+       CASE WHEN jsonb_typeof(d.report #> '{journal,durable}') = 'number'
+            THEN (d.report #>> '{journal,durable}')::bigint END
 FROM device d LEFT JOIN (
     SELECT device_id, journal_id, sum(last_sequence) AS received FROM device_stream GROUP BY device_id, journal_id
 ) AS j USING (device_id)
@@ -45,7 +47,7 @@ def arrivals(connection: psycopg.Connection[Any], before: dict[str, str | None])
     """Every registered device; it has come when it was heard of otherwise than `before`."""
     return [
         Arrival(name, seen is not None and seen != before.get(name), max(0, (durable or 0) - (received or 0)))
-        for name, seen, durable, received in connection.execute(_DEVICES).fetchall()
+        for name, seen, received, durable in connection.execute(_DEVICES).fetchall()
     ]
 
 

@@ -11,7 +11,7 @@ fenced active pair.
 from __future__ import annotations
 
 from dataclasses import asdict
-from datetime import datetime
+from datetime import datetime, timedelta
 
 from ringfence.availability.cluster import Cluster
 from ringfence.availability.failover.record import Record, Step
@@ -34,6 +34,8 @@ TITLES = {
     "devices": "Wait for the devices",
     "report": "Report what was recovered and what is lost",
 }
+# What the steps before `take_over` found out; later it is found out anew.
+FRESH_FOR = timedelta(hours=1)
 _BEFORE = {
     "streaming": ("check", "fence", "catch_up", "stop_old", "stop_here"),
     "backup": ("check", "stop_here", "fence", "catch_up", "stop_old"),
@@ -54,15 +56,21 @@ def begin(kind: str, following: Standby, backup: str | None, now: datetime, befo
     return Record(kind, mode, following.active, now.isoformat(), steps, facts=facts)
 
 
-def to_go_on_with(before: Record | None, kind: str, backup: str | None) -> Record | None:
-    """The interrupted failover that this call continues; None: a new one is to begin. ConflictError: neither may be."""
-    if before is None or not before.is_under_way:
+def to_go_on_with(
+    before: Record | None, kind: str, backup: str | None, following: Standby | None, now: datetime
+) -> Record | None:
+    """The interrupted failover that this call continues; None: a new one is to begin. ConflictError: neither may be.
+
+    `following`: whom this node follows now, if anybody.
+    """
+    if before is None or not is_of(before, following):
         return None
     chosen = before.facts.get("chosen")
     is_the_same = before.kind == kind and backup in (None, chosen)
-    if before.step("take_over").state == "waiting":
+    if not has_taken_over(before):
         is_begun = any(step.state == "done" for step in before.steps[1:])
-        return before if is_the_same and is_begun else None
+        is_fresh = now - datetime.fromisoformat(before.started_at) < FRESH_FOR
+        return before if is_the_same and is_begun and is_fresh else None
     if is_the_same:
         return before
     what = f" of backup {chosen}" if chosen else ""
@@ -70,6 +78,20 @@ def to_go_on_with(before: Record | None, kind: str, backup: str | None) -> Recor
         f"{kind}: a {before.kind}{what} since {before.started_at[:19]} UTC has taken over the database: "
         f"`ringfence {before.kind}` goes on with it"
     )
+
+
+def is_of(record: Record, following: Standby | None) -> bool:
+    """Whether a record is of a failover under way of what this node is now, not of a standby that it once was."""
+    if not record.is_under_way:
+        return False
+    if following is None:
+        return record.step("term").state != "waiting"
+    return following_of(record) == following and record.step("term").state != "done"
+
+
+def has_taken_over(record: Record) -> bool:
+    """Whether what cannot be undone has begun."""
+    return record.step("take_over").state != "waiting"
 
 
 def following_of(record: Record) -> Standby:
@@ -92,7 +114,7 @@ def term_to_take(found: Cluster, told: str | None, remembered: Term | None) -> T
 
 
 def ended(record: Record, now: datetime) -> Record:
-    """At its end, without the way into the old pair."""
+    """At its end, or given up; without the way into the old pair."""
     following = {**record.facts["following"], "token": None}
     return Record(
         record.kind,

@@ -47,6 +47,11 @@ class Record:
         """Whether there is something to go on with."""
         return self.ended_at is None
 
+    @property
+    def is_done(self) -> bool:
+        """Whether it came to its end; else it is under way, or was given up."""
+        return all(step.state == "done" for step in self.steps)
+
     def step(self, name: str) -> Step:
         """One step. KeyError."""
         return {step.name: step for step in self.steps}[name]

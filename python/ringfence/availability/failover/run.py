@@ -9,7 +9,7 @@ import fcntl
 import os
 import time
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from dataclasses import replace
 from datetime import UTC, datetime
 from typing import Any
@@ -23,6 +23,9 @@ from ringfence.availability.failover import outcome, procedure
 from ringfence.availability.failover.node import Node
 from ringfence.availability.failover.record import Record, Step, keep_record, read_record
 from ringfence.availability.failover.steps import Options, Steps
+from ringfence.availability.node_term import NodeTerm
+from ringfence.availability.standby import Standby
+from ringfence.availability.term import Term
 from ringfence.errors import ConflictError, NotFoundError, RingfenceError
 from ringfence.settings import Settings
 
@@ -59,7 +62,7 @@ class Failover:
 
     def run(self) -> Record:
         """Do it, or go on with one that was interrupted. RingfenceError: why the step under way failed."""
-        with self._alone():
+        with _alone(self._settings):
             record, _ = self._record()
             steps = Steps(self._settings, self._options, record, self._status, self._keep, self._report)
             for step in record.steps:
@@ -74,15 +77,15 @@ class Failover:
         """The one to go on with, or a new one. NotFoundError when this node is no standby."""
         before = read_record(self._settings)
         Node(self._settings).require_owner()
-        going_on = procedure.to_go_on_with(before, self._kind, self._options.backup)
+        following, now = standby.read_standby(self._settings), datetime.now(UTC)
+        going_on = procedure.to_go_on_with(before, self._kind, self._options.backup, following, now)
         if going_on is not None:
             return going_on, False
-        following = standby.read_standby(self._settings)
         if following is None:
             raise NotFoundError(
                 f"{self._kind}: this node is no standby: run it on the standby (`ringfence standby init HOST`)"
             )
-        return procedure.begin(self._kind, following, self._options.backup, datetime.now(UTC), before), True
+        return procedure.begin(self._kind, following, self._options.backup, now, before), True
 
     def _do(self, steps: Steps, step: Step) -> None:
         began = time.monotonic()
@@ -103,18 +106,39 @@ class Failover:
     def _keep(self, record: Record) -> None:
         keep_record(self._settings, record)
 
-    @contextmanager
-    def _alone(self) -> Iterator[None]:
-        run = self._settings.data / "run"
-        run.mkdir(mode=0o700, parents=True, exist_ok=True)
-        descriptor = os.open(run / "failover.lock", os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
+
+def give_up(settings: Settings, following: Standby) -> None:
+    """`ringfence up` follows again: what had not taken over the database yet is over, but for the term that it told.
+
+    ConflictError when it had. One that is under way in another process goes on.
+    """
+    record = read_record(settings)
+    if record is None or not procedure.is_of(record, following):
+        return
+    if procedure.has_taken_over(record):
+        raise ConflictError(
+            f"up: a {record.kind} has taken over the database here: `ringfence {record.kind}` goes on with it"
+        )
+    with suppress(ConflictError), _alone(settings):
+        if (told := Term.parse(record.facts.get("term"))) is not None:
+            NodeTerm(settings.data).meet(told)
+        keep_record(settings, procedure.ended(record, datetime.now(UTC)))
+        log.warning("failover.given_up", kind=record.kind)
+
+
+@contextmanager
+def _alone(settings: Settings) -> Iterator[None]:
+    run = settings.data / "run"
+    run.mkdir(mode=0o700, parents=True, exist_ok=True)
+    descriptor = os.open(run / "failover.lock", os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
+    try:
         try:
             fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
-            yield
         except BlockingIOError:
-            raise ConflictError(f"{self._kind}: another one is under way on this node") from None
-        finally:
-            os.close(descriptor)
+            raise ConflictError("failover: another one is under way on this node") from None
+        yield
+    finally:
+        os.close(descriptor)
 
 
 def _since(began: float) -> float:
