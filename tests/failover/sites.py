@@ -46,11 +46,11 @@ class Sites:
 
     @contextmanager
     def calls(self) -> Iterator[None]:
-        """A query to every ENUM server in turn, ten a second, until the block ends; none may stay unanswered."""
+        """A query to every ENUM server in turn, four a second, until the block ends; none may stay unanswered."""
         stop = threading.Event()
 
         def ask() -> None:
-            while not stop.wait(0.1):
+            while not stop.wait(0.25):
                 for edge in self.edges:
                     self.asked += 1
                     try:

@@ -32,6 +32,7 @@ from ringfence.availability.failover.procedure import TITLES
 from ringfence.availability.failover.record import Record, Step, read_record
 from ringfence.availability.failover.run import Failover
 from ringfence.availability.failover.steps import Options
+from ringfence.availability.source import open_api
 from ringfence.availability.standby import Standby, become
 from ringfence.availability.standby_status import read_status
 from ringfence.availability.sync import sync_once
@@ -140,7 +141,7 @@ def add_edges(story: Story, folder: Path, stack: ExitStack) -> None:
         (place / "credential").write_text(credential, encoding="ascii")
         (place / "credential").chmod(0o600)
         flags = ("--mediation", first.url, "--mediation", second.url, "--credential-file", str(place / "credential"))
-        edge = Edge(place, *flags, RINGFENCE_EDGE_HEARTBEAT_S="0.5")
+        edge = Edge(place, *flags, RINGFENCE_EDGE_HEARTBEAT_S="1")
         stack.callback(edge.stop)
         story.sites.edges.append(edge)
 
@@ -202,16 +203,13 @@ def bring_the_old_pair_back(story: Story) -> None:
     first.start()
     before = len(story.sites.sequences(first))
     with story.sites.calls():
-        eventually(lambda: not is_well(first), "the old pair knows that it is fenced", 60)
+        with open_api(first.url, 10) as client:
+            eventually(lambda: not client.get("/healthz").is_success, "the old pair knows that it is fenced", 60)
         story.returned = read_report(first.settings)
         story.change_at_returned = story.add_site(first, "too-late")
     story.sites.assert_each_event_once(story.sites.second)
     story.taken_by_returned = len(story.sites.sequences(first)) - before
     first.stop()
-
-
-def is_well(node: PairNode) -> bool:
-    return httpx.get(f"{node.url}/healthz", trust_env=False, timeout=10).is_success
 
 
 def fail_back(story: Story, ssh_server: SshServer) -> None:
@@ -328,5 +326,5 @@ def test_the_pair_that_was_failed_over_from_is_stopped(story: Story) -> None:
 
 
 def test_every_call_was_answered(story: Story) -> None:
-    assert story.sites.asked > 40
+    assert story.sites.asked > 20
     assert story.sites.unanswered == 0
