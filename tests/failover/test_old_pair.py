@@ -13,8 +13,11 @@ from tests.mediation_server import RunningMediation
 from ringfence.availability.failover.fencing import fence_here
 from ringfence.availability.failover.node import Node
 from ringfence.availability.failover.old_pair import OldPair
+from ringfence.availability.failover.record import read_record
+from ringfence.availability.failover.run import Failover
+from ringfence.availability.failover.steps import Options
 from ringfence.availability.source import source_of
-from ringfence.availability.standby import Standby, become
+from ringfence.availability.standby import Standby, become, role_of
 from ringfence.availability.sync import sync_once
 from ringfence.availability.term import Term
 from ringfence.errors import InvalidInputError, UnavailableError
@@ -79,6 +82,27 @@ def test_ssh_that_fails_says_why() -> None:
     said = OldPair(Standby("streaming", "old.example", ssh=("sh", "-c", "echo hello")), (), None, "x")
     with pytest.raises(UnavailableError, match=r"old\.example answers, and not as Ringfence does"):
         said.back_up(5)
+
+
+def test_one_whose_api_is_followed_is_stopped_over_ssh_where_its_host_is_named() -> None:
+    answer = '{"epoch": 9, "words": "nothing is changed here any more; stopped", "lsn": "0/1", "is_stopped": true}'
+    followed = Standby("backup", NOBODY, ssh=("sh", "-c", f"echo '{answer}'"))
+    term = Term.sealed("ef" * 16, 9, "0" * 16, b"s")
+    named = OldPair(followed, (), "root@old.example", "ringfence")
+    assert (named.fence(term).is_told, named.fence(term).lsn) == (True, "0/1")
+    assert named.stop(term).is_stopped
+    assert not OldPair(followed, (), None, "ringfence").stop(term).is_stopped
+
+
+def test_a_failback_without_the_active_changes_nothing(tmp_path: Path) -> None:
+    settings = Settings(data=tmp_path)
+    become(settings, Standby("backup", NOBODY, token="x"))
+    with pytest.raises(UnavailableError, match="a failback gives up nothing"):
+        Failover(settings, Options(is_planned=True), lambda: {}, "failback").run()
+    record = read_record(settings)
+    assert record is not None
+    assert [step.state for step in record.steps[:2]] == ["failed", "waiting"]
+    assert role_of(settings) == "standby"
 
 
 def test_a_node_that_does_not_run_is_told_for_its_next_start(tmp_path: Path) -> None:
