@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import subprocess
+import sys
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
@@ -10,7 +12,7 @@ from alembic.script import ScriptDirectory
 
 from ringfence.database import migrate as migrate_module
 from ringfence.database.connection import SCHEMA, Database
-from ringfence.database.migrate import migrate
+from ringfence.database.migrate import known_revisions, migrate
 from ringfence.errors import ConfigurationError
 
 MIGRATIONS = Path(migrate_module.__file__).parent / "migrations"
@@ -52,6 +54,22 @@ def test_migrations_from_nothing_equal_the_sql(database: Database, empty_databas
     expected = description(empty_database)
     assert any(name == "enum_event.time" for _, name, _ in expected)
     assert description(database) == expected
+
+
+def test_the_steps_are_known_by_their_names() -> None:
+    steps = list(ScriptDirectory(str(MIGRATIONS)).walk_revisions())
+    assert known_revisions() == {step.revision for step in steps}
+    assert max(known_revisions()) == HEAD
+
+
+def test_a_current_schema_is_found_so_without_alembic(database: Database) -> None:
+    program = (
+        "import sys; from ringfence.database.connection import Database;"
+        "from ringfence.database.migrate import migrate; migrate(Database(sys.argv[1]));"
+        "print(*sorted({'alembic', 'sqlalchemy'} & set(sys.modules)))"
+    )
+    done = subprocess.run([sys.executable, "-c", program, database.url], capture_output=True, text=True, check=True)
+    assert done.stdout.strip() == ""
 
 
 def test_migrating_twice_changes_nothing(database: Database) -> None:

@@ -1,31 +1,19 @@
-"""Bring the schema of a database up to this version of Ringfence, forward only.
+"""Whether a database has this version's schema; where not, `upgrade` brings it there.
 
-Alembic orders the steps (`migrations/versions/`), the steps are SQL by hand. Everything happens in one transaction
-under an advisory lock: several mediations may start at once, and a step that fails leaves nothing behind.
+A mediation that finds its schema current, as nearly always, does without Alembic, whose import would be a good part of
+its start.
 """
 
 from __future__ import annotations
 
-from importlib.resources import as_file, files
-from pathlib import Path
+from functools import cache
+from importlib.resources import files
 
 import psycopg
-import structlog
-from alembic import command
-from alembic.config import Config
-from alembic.runtime.migration import MigrationContext
-from alembic.script import ScriptDirectory
-from sqlalchemy import Connection, create_engine, text
-from sqlalchemy.exc import DBAPIError
-from sqlalchemy.pool import NullPool
+from psycopg import sql
 
 from ringfence.database.connection import SCHEMA, Database, describe
-from ringfence.errors import ConfigurationError, UnavailableError
-
-# Arbitrary, but the same in every version: "ringfence" in a telephone keypad's digits.
-ADVISORY_LOCK = 746433623
-
-log = structlog.get_logger(__name__)
+from ringfence.errors import UnavailableError
 
 
 def migrate(database: Database) -> None:
@@ -33,44 +21,28 @@ def migrate(database: Database) -> None:
 
     ConfigurationError when the database was upgraded by a newer Ringfence, UnavailableError when it cannot be reached.
     """
-    url = database.url
-    engine = create_engine("postgresql+psycopg://", creator=lambda: psycopg.connect(url), poolclass=NullPool)
-    try:
-        with as_file(files("ringfence.database") / "migrations") as folder, engine.begin() as connection:
-            _upgrade(connection, folder, describe(url))
-    except (DBAPIError, psycopg.Error) as error:  # a step's SQL goes past SQLAlchemy
-        cause = error if isinstance(error, psycopg.Error) else error.orig or error
-        first_line = str(cause).strip().splitlines()[0]
-        if isinstance(cause, psycopg.OperationalError):
-            raise UnavailableError(f"database {describe(url)}: {first_line}") from error
-        raise ConfigurationError(f"database {describe(url)}: the schema cannot be upgraded: {first_line}") from error
-    finally:
-        engine.dispose()
-
-
-def known_revisions() -> frozenset[str]:
-    """Every revision of the schema that this version can bring up to its own."""
-    with as_file(files("ringfence.database") / "migrations") as folder:
-        config = Config()
-        config.set_main_option("script_location", str(folder).replace("%", "%%"))
-        return frozenset(script.revision for script in ScriptDirectory.from_config(config).walk_revisions())
-
-
-def _upgrade(connection: Connection, folder: Path, where: str) -> None:
-    connection.execute(text("SELECT pg_advisory_xact_lock(:lock)"), {"lock": ADVISORY_LOCK})
-    connection.execute(text(f"CREATE SCHEMA IF NOT EXISTS {SCHEMA}"))
-    connection.execute(text(f"SET LOCAL search_path TO {SCHEMA}"))
-    config = Config()
-    config.set_main_option("script_location", str(folder).replace("%", "%%"))
-    config.attributes["connection"] = connection
-    scripts = ScriptDirectory.from_config(config)
-    current = MigrationContext.configure(connection, opts={"version_table_schema": SCHEMA}).get_current_revision()
-    wanted = scripts.get_current_head()
-    if current == wanted:
+    if _revision(database) == max(known_revisions()):
         return
-    if current is not None and current not in {script.revision for script in scripts.walk_revisions()}:
-        raise ConfigurationError(
-            f"database {where}: its schema ({current}) is newer than this Ringfence knows ({wanted}): upgrade Ringfence"
-        )
-    command.upgrade(config, "head")
-    log.info("database.migrated", before=current, now=wanted)
+    from ringfence.database.upgrade import upgrade
+
+    upgrade(database)
+
+
+@cache
+def known_revisions() -> frozenset[str]:
+    """Every revision of the schema that this version can bring up to its own: `0001` of `0001_first.py`."""
+    steps = (files("ringfence.database") / "migrations" / "versions").iterdir()
+    return frozenset(step.name.split("_")[0] for step in steps if step.name.endswith(".py"))
+
+
+def _revision(database: Database) -> str | None:
+    """The schema's revision; None: there is none."""
+    table = sql.Identifier(SCHEMA, "alembic_version")
+    try:
+        with psycopg.connect(database.url) as connection:
+            if connection.execute("SELECT to_regclass(%s)", (table.as_string(),)).fetchone() == (None,):
+                return None
+            row = connection.execute(sql.SQL("SELECT version_num FROM {}").format(table)).fetchone()
+    except psycopg.OperationalError as error:
+        raise UnavailableError(f"database {describe(database.url)}: {str(error).strip().splitlines()[0]}") from error
+    return str(row[0]) if row else None
