@@ -2,22 +2,16 @@
 
 from __future__ import annotations
 
-import os
 import subprocess
 from collections.abc import Callable
 
 import pytest
 from tests.cli.warm import WarmCommand
+from tests.environment import environment
 from tests.mediation_server import RunningMediation
 
 _COMMAND = WarmCommand()
 Run = Callable[..., "subprocess.CompletedProcess[str]"]
-
-
-def environment(**extra: str) -> dict[str, str]:
-    """This environment without any of our own settings."""
-    kept = {name: value for name, value in os.environ.items() if not name.startswith("RINGFENCE_")}
-    return kept | extra
 
 
 def run_ringfence(*arguments: str, stdin: str = "", **extra: str) -> subprocess.CompletedProcess[str]:

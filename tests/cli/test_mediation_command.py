@@ -16,7 +16,8 @@ import httpx
 import psycopg
 import pytest
 from psycopg import conninfo, sql
-from tests.cli.conftest import environment, run_ringfence
+from tests.cli.conftest import run_ringfence
+from tests.environment import environment
 from tests.mediation_server import wait_until
 
 from ringfence.database.connection import Database

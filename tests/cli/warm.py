@@ -25,6 +25,8 @@ from importlib import import_module
 from pathlib import Path
 from typing import NoReturn
 
+from tests.environment import environment
+
 # Commands that bring the libraries of a server: each run of them loads what it needs, as do servers.
 _SERVERS = {"up", "mediation", "database"}
 _MAX_REQUEST = 1 << 20
@@ -39,14 +41,14 @@ class WarmCommand:
         self._socket: socket.socket | None = None
 
     def run(
-        self, arguments: Sequence[str], stdin: str, environment: Mapping[str, str], timeout_s: float
+        self, arguments: Sequence[str], stdin: str, variables: Mapping[str, str], timeout_s: float
     ) -> subprocess.CompletedProcess[str]:
         """As `subprocess.run` of `python -m ringfence`, with text captured. TimeoutExpired after `timeout_s`."""
         with self._lock, tempfile.TemporaryFile() as given, tempfile.TemporaryFile() as out, \
                 tempfile.TemporaryFile() as errors:  # fmt: skip
             given.write(stdin.encode())
             given.seek(0)
-            request = {"arguments": list(arguments), "environment": dict(environment), "folder": str(Path.cwd())}
+            request = {"arguments": list(arguments), "environment": dict(variables), "folder": str(Path.cwd())}
             talk = self._connected()
             talk.settimeout(timeout_s)
             socket.send_fds(talk, [json.dumps(request).encode()], [given.fileno(), out.fileno(), errors.fileno()])
@@ -75,11 +77,10 @@ class WarmCommand:
         if self._socket is None:
             ours, theirs = socket.socketpair(socket.AF_UNIX, socket.SOCK_SEQPACKET)
             with theirs:
-                kept = {name: value for name, value in os.environ.items() if not name.startswith("RINGFENCE_")}
                 self._server = subprocess.Popen(
                     [sys.executable, "-m", "tests.cli.warm", str(theirs.fileno())],
                     pass_fds=[theirs.fileno()],
-                    env=kept | {"PYTHONPATH": os.pathsep.join(path for path in sys.path if path)},
+                    env=environment(PYTHONPATH=os.pathsep.join(path for path in sys.path if path)),
                     cwd=Path(__file__).parents[2],
                 )
             self._socket = ours
@@ -114,11 +115,11 @@ def _run(request: dict[str, object], files: Sequence[int]) -> NoReturn:
         for number, file in enumerate(files):
             os.dup2(file, number)
             os.close(file)
-        environment, arguments = request["environment"], request["arguments"]
-        assert isinstance(environment, dict)
+        variables, arguments = request["environment"], request["arguments"]
+        assert isinstance(variables, dict)
         assert isinstance(arguments, list)
         os.environ.clear()
-        os.environ.update(environment)
+        os.environ.update(variables)
         os.chdir(str(request["folder"]))
         sys.argv[1:] = arguments
         runpy.run_module("ringfence", run_name="__main__", alter_sys=True)

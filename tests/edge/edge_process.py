@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import io
 import json
-import os
 import signal
 import subprocess
 import sys
@@ -16,6 +15,7 @@ import dns.message
 import dns.query
 import pyarrow as pa
 from tests.edge.partners import wait_until
+from tests.environment import environment
 
 from ringfence._native import open_journal
 
@@ -29,11 +29,11 @@ class Edge:
         self.said = ""
         self.address_file = data / "run" / "enum.json"
         self.address_file.unlink(missing_ok=True)
-        environment = {name: value for name, value in os.environ.items() if not name.startswith("RINGFENCE_")}
-        environment |= {"RINGFENCE_ENUM_JOURNAL_STAGE": str(data / "stage"), "RINGFENCE_EDGE_HEARTBEAT_S": "0.1"}
-        environment |= settings
+        ours = {"RINGFENCE_ENUM_JOURNAL_STAGE": str(data / "stage"), "RINGFENCE_EDGE_HEARTBEAT_S": "0.1"}
         command = [sys.executable, "-m", "ringfence", "enum", "--data", str(data), "--listen", listen, *flags]
-        self.process = subprocess.Popen(command, env=environment, stdout=subprocess.PIPE, stderr=subprocess.PIPE)
+        self.process = subprocess.Popen(
+            command, env=environment(**ours | settings), stdout=subprocess.PIPE, stderr=subprocess.PIPE
+        )
         wait_until(self._is_up, "the ENUM server writes its addresses")
         self.addresses = json.loads(self.address_file.read_text())
 

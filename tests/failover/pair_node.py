@@ -14,7 +14,8 @@ from pathlib import Path
 from typing import Any
 
 import psycopg
-from tests.system.running_node import PACKAGE, environment, eventually
+from tests.environment import environment
+from tests.system.running_node import PACKAGE, eventually
 
 from ringfence.availability.failover.node import Node
 from ringfence.database.cluster import embedded_url, remove_cluster
@@ -69,7 +70,7 @@ class PairNode:
         with output.open("wb") as out:
             self._process = subprocess.Popen(
                 [*COMMAND, "up", "--config", str(self.config)],
-                env=environment(),
+                env=environment(PYTHONPATH=str(PACKAGE)),
                 stdout=out,
                 stderr=out,
                 start_new_session=True,
@@ -107,7 +108,7 @@ class PairNode:
         """A command on this node; its exit status is checked, and that it never shows a traceback."""
         done = subprocess.run(
             [*COMMAND, *arguments, "--config", str(self.config)],
-            env=environment(),
+            env=environment(PYTHONPATH=str(PACKAGE)),
             capture_output=True,
             text=True,
             check=False,

@@ -17,6 +17,7 @@ from typing import Any
 
 import pytest
 from tests.cli.conftest import run_ringfence
+from tests.environment import environment
 from tests.mediation_server import RunningMediation
 from tests.sbc.conftest import StartSbc
 
@@ -35,12 +36,13 @@ class ProbeProcess:
 
     def __init__(self, data: Path, *flags: str, **settings: str) -> None:
         self.data = data
-        environment = {name: value for name, value in os.environ.items() if not name.startswith("RINGFENCE_")}
-        environment |= {"PYTHONPATH": str(ROOT / "python"), "RINGFENCE_PROBE_JOURNAL_STAGE": str(data / "stage")}
-        self._environment = environment | settings
+        ours = {"PYTHONPATH": str(ROOT / "python"), "RINGFENCE_PROBE_JOURNAL_STAGE": str(data / "stage")}
         self._log = (data.parent / "probe.log").open("wb")
         self.process = subprocess.Popen(
-            self._command("probe", "run", *flags), env=self._environment, stdout=self._log, stderr=self._log
+            self._command("probe", "run", *flags),
+            env=environment(**ours | settings),
+            stdout=self._log,
+            stderr=self._log,
         )
         for _ in deadline(TIMEOUT_S, step_s=0.05):
             if (data / "run" / "probe.json").exists():

@@ -20,6 +20,7 @@ import dns.message
 import dns.query
 import psycopg
 from tests.cli.conftest import run_ringfence
+from tests.environment import environment
 
 from ringfence.database.cluster import embedded_url, remove_cluster
 from ringfence.node.state import read_state
@@ -50,7 +51,7 @@ class RunningNode:
         with self.output.open("wb") as output:
             self._process = subprocess.Popen(
                 [*_COMMAND, "up", "--data", str(self.data), "--port", "0", "--listen", "127.0.0.1:0"],
-                env=environment(),
+                env=environment(PYTHONPATH=str(PACKAGE)),
                 stdout=output,
                 stderr=output,
                 start_new_session=True,
@@ -124,12 +125,6 @@ class RunningNode:
 
 
 _COMMAND = [sys.executable, "-m", "ringfence"]
-
-
-def environment() -> dict[str, str]:
-    """Ours without anybody's settings."""
-    kept = {name: value for name, value in os.environ.items() if not name.startswith("RINGFENCE_")}
-    return {**kept, "PYTHONPATH": str(PACKAGE)}
 
 
 @contextmanager

@@ -6,7 +6,6 @@ Real processes: `ringfence mediation` and `ringfence enum` on an embedded databa
 from __future__ import annotations
 
 import json
-import os
 import re
 import shutil
 import signal
@@ -21,6 +20,7 @@ from typing import Any
 
 import httpx
 import pytest
+from tests.environment import environment
 
 from ringfence.database.connection import Database
 from ringfence.mediation.devices import register_device
@@ -90,7 +90,7 @@ class Pair:
                 [sys.executable, "-m", "ringfence", name, "--data", str(self.data), *arguments],
                 stdout=output,
                 stderr=output,
-                env={key: value for key, value in os.environ.items() if not key.startswith("RINGFENCE_")},
+                env=environment(),
             )
         until(lambda: ready.exists() or self.processes[name].poll() is not None, 60, f"{name} serves")
         assert self.processes[name].poll() is None, self.logs()

@@ -5,8 +5,8 @@ from __future__ import annotations
 import typer
 
 from ringfence.availability.failover.steps import Options
-from ringfence.cli.failover import Command, Devices, DryRun, Host, Ssh, Status, file_of, run, ssh_words, there
-from ringfence.cli.options import ConfigOption, DataOption, JsonOption, settings_from
+from ringfence.cli.failover import Command, Devices, DryRun, Host, Ssh, Status, run, ssh_words
+from ringfence.cli.options import ConfigOption, DataOption, JsonOption, command_there, configuration_file, settings_from
 
 
 def register(app: typer.Typer) -> None:
@@ -27,5 +27,7 @@ def failback(
 ) -> None:
     """Swap the roles again: as failover, but only while the active is reached and gives all it has."""
     settings = settings_from(config, data)
-    options = Options(None, host, ssh_words(ssh), there(settings, command), devices, True, file_of(config))
+    options = Options(
+        None, host, ssh_words(ssh), command_there(settings, command), devices, True, configuration_file(config)
+    )
     run(settings, options, "failback", dry_run=dry_run, status=status, as_json=as_json)

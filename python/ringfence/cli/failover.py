@@ -2,10 +2,8 @@
 
 from __future__ import annotations
 
-import os
 import shlex
 from datetime import datetime
-from pathlib import Path
 from typing import Annotated
 
 import typer
@@ -14,7 +12,7 @@ from ringfence.availability.failover.record import Record, Step, read_record
 from ringfence.availability.failover.run import Failover
 from ringfence.availability.failover.steps import Options
 from ringfence.cli.bar import shown_progress
-from ringfence.cli.options import ConfigOption, DataOption, JsonOption, settings_from
+from ringfence.cli.options import ConfigOption, DataOption, JsonOption, command_there, configuration_file, settings_from
 from ringfence.cli.output import print_json, print_line, print_table
 from ringfence.cli.status import read_report
 from ringfence.errors import NotFoundError
@@ -60,7 +58,9 @@ def failover(
 ) -> None:
     """Make this standby the active pair. Interrupted, it goes on where it was when it is called again."""
     settings = settings_from(config, data)
-    options = Options(backup, host, ssh_words(ssh), there(settings, command), devices, False, file_of(config))
+    options = Options(
+        backup, host, ssh_words(ssh), command_there(settings, command), devices, False, configuration_file(config)
+    )
     run(settings, options, "failover", dry_run=dry_run, status=status, as_json=as_json)
 
 
@@ -81,20 +81,9 @@ def run(settings: Settings, options: Options, kind: str, *, dry_run: bool, statu
     _show(record, as_json=as_json, is_told=not dry_run)
 
 
-def there(settings: Settings, command: str | None) -> str:
-    """How `ringfence` is called on the old pair."""
-    return command or f"env RINGFENCE_DATA={shlex.quote(str(settings.data))} ringfence"
-
-
 def ssh_words(ssh: str | None) -> tuple[str, ...] | None:
     """How ssh is called, in words."""
     return tuple(shlex.split(ssh)) if ssh else None
-
-
-def file_of(config: Path | None) -> Path | None:
-    """The configuration file that this node is started with."""
-    named = os.environ.get("RINGFENCE_CONFIG")
-    return config or (Path(named) if named else None)
 
 
 def _silent(step: Step) -> None:

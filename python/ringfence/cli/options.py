@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import os
+import shlex
 from pathlib import Path
 from typing import Annotated, Any
 
@@ -23,6 +25,17 @@ def settings_from(config: Path | None, data: Path | None, **flags: Any) -> Setti
     """Settings from file, environment and flags; `api__port` is the setting `api.port`."""
     named = {name.replace("__", "."): value for name, value in flags.items()}
     return load_settings(config, flags={"data": data, **named})
+
+
+def configuration_file(config: Path | None) -> Path | None:
+    """The file that `--config` or RINGFENCE_CONFIG names; None: neither does."""
+    named = os.environ.get("RINGFENCE_CONFIG")
+    return config or (Path(named) if named else None)
+
+
+def command_there(settings: Settings, command: str | None) -> str:
+    """How `ringfence` is called on the other node, over ssh: as said, else on the folder that this one has."""
+    return command or f"env RINGFENCE_DATA={shlex.quote(str(settings.data))} ringfence"
 
 
 FilterOption = Annotated[

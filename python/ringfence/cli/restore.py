@@ -2,10 +2,8 @@
 
 from __future__ import annotations
 
-import os
 import sys
 from datetime import UTC, datetime
-from pathlib import Path
 from typing import Annotated
 
 import typer
@@ -14,7 +12,7 @@ from ringfence.availability.restore import RestoreOptions, check_restore, read_i
 from ringfence.availability.shelf import KeptBackup, find_backup
 from ringfence.cli.backup import Jobs, Select, Timeout
 from ringfence.cli.bar import shown_progress
-from ringfence.cli.options import ConfigOption, DataOption, JsonOption, settings_from
+from ringfence.cli.options import ConfigOption, DataOption, JsonOption, configuration_file, settings_from
 from ringfence.cli.output import print_json, print_line
 from ringfence.errors import InvalidInputError
 from ringfence.log import configure_logging
@@ -43,7 +41,7 @@ def restore(
     configure_logging(settings.log)
     interrupted = read_interrupted(settings)
     kept = find_backup(settings, name or (interrupted.path if interrupted else None))
-    file = config or (Path(named) if (named := os.environ.get("RINGFENCE_CONFIG")) else None)
+    file = configuration_file(config)
     options = RestoreOptions(tuple(select) if select else None, jobs, timeout, file)
     with shown_progress("restore") as report:
         if dry_run:

@@ -20,7 +20,7 @@ from ringfence.availability.source import source_of
 from ringfence.availability.standby import Standby
 from ringfence.availability.sync import sync_once
 from ringfence.cli.bar import shown_progress
-from ringfence.cli.options import ConfigOption, DataOption, JsonOption, settings_from
+from ringfence.cli.options import ConfigOption, DataOption, JsonOption, command_there, settings_from
 from ringfence.cli.output import print_json, print_line
 from ringfence.cli.standby_report import print_standby, standby_report
 from ringfence.errors import ConfigurationError, InvalidInputError
@@ -93,8 +93,9 @@ def init(
     )
     with _stopped(settings):
         if mode == "streaming":
-            there = command or f"env RINGFENCE_DATA={shlex.quote(str(settings.data))} ringfence"
-            _init_streaming(settings, wanted, there, name or socket.gethostname(), may_replace=replace)
+            _init_streaming(
+                settings, wanted, command_there(settings, command), name or socket.gethostname(), may_replace=replace
+            )
         else:
             roles.refuse_to_replace(settings, may_replace=replace)
             source_of(wanted).offers()  # whether it can be reached, and lets us in

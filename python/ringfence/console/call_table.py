@@ -7,7 +7,7 @@ from typing import Any
 from ringfence.analytics.calls import AnyCall, Call
 from ringfence.analytics.sip_calls import SipCall
 from ringfence.console.address import iso, link
-from ringfence.console.numbers import national
+from ringfence.console.numbers import number_cells
 from ringfence.vocabulary import Dataset, NumberClass
 
 # Words that stand where a call had no number: to the engine it has none.
@@ -60,10 +60,7 @@ def call_row(call: AnyCall) -> dict[str, Any]:
     row = {
         "key": call_key(call),
         "time": iso(call.time),
-        "source": call.source,
-        "source_national": national(call.source),
-        "destination": call.destination,
-        "destination_national": national(call.destination),
+        **number_cells(call.source, call.destination),
         "direction": call.direction,
         "device": call.device,
     }

@@ -18,7 +18,7 @@ from ringfence.console.call_table import clock
 from ringfence.console.documents import asset
 from ringfence.console.frame import Region, View, heading, page
 from ringfence.console.markup import Tag, button
-from ringfence.console.numbers import national
+from ringfence.console.numbers import national, number_cells
 from ringfence.console.words import RESULT_WORDS, plain
 from ringfence.mediation.captures import MAX_BYTES
 from ringfence.vocabulary import Role
@@ -173,10 +173,7 @@ def _row(call: dict[str, Any]) -> dict[str, Any]:
     return {
         "key": call["index"],
         "time": iso(datetime.fromtimestamp(call["time_us"] / 1e6, UTC)),
-        "source": call["source"],
-        "source_national": national(call["source"]),
-        "destination": call["destination"],
-        "destination_national": national(call["destination"]),
+        **number_cells(call["source"], call["destination"]),
         "result": call["result"],
         "duration": clock(None if duration_us is None else duration_us // 1000),
         "mos": "–" if call["mos"] is None else f"{call['mos']:.2f}",

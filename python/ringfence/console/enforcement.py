@@ -20,7 +20,7 @@ from ringfence.console.call_drawer import CallDrawer
 from ringfence.console.drawing import Drawing
 from ringfence.console.frame import Query, Region, View, heading, load, page
 from ringfence.console.markup import Choice, Tag, button, text_field
-from ringfence.console.numbers import national
+from ringfence.console.numbers import number_cells
 from ringfence.console.time_field import TimeField
 from ringfence.console.words import ACTION_WORDS, RESULT_WORDS, VERDICT_HINTS, VERDICT_WORDS
 from ringfence.errors import InvalidInputError
@@ -248,10 +248,7 @@ def _row(call: ProvenCall) -> dict[str, Any]:
     return {
         "key": _key(call),
         "time": iso(call.time),
-        "source": first.source,
-        "source_national": national(first.source),
-        "destination": first.destination,
-        "destination_national": national(first.destination),
+        **number_cells(first.source, first.destination),
         "verdict": call.verdict,
         "verdict_words": VERDICT_WORDS[call.verdict],
         "decision": ACTION_WORDS.get(decision.call.action, decision.call.action) if decision else "–",
