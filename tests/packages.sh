@@ -9,6 +9,8 @@ packages=(
   procps iproute2
   systemd                                                            # checks the units; it does not have to run
   openssh-server openssh-client rsync                                # the way to a standby
+  snmptrapd snmp                                                     # receives the alerts' traps
+  slapd ldap-utils                                                   # a directory to sign in with
 )
 missing=()
 for package in "${packages[@]}"; do
