@@ -13,6 +13,7 @@ import psycopg
 import pytest
 from hypothesis import settings
 from psycopg import conninfo, sql
+from tests import quick_passwords
 from tests.mediation_server import RunningMediation
 
 from ringfence.database.cluster import APPLICATION, remove_cluster
@@ -27,6 +28,7 @@ _EXAMPLES = int(os.environ.get("RINGFENCE_TEST_EXAMPLES", "0"))
 settings.register_profile("suite", deadline=None, derandomize=True)
 settings.register_profile("search", deadline=None, max_examples=_EXAMPLES or 100)
 settings.load_profile("search" if _EXAMPLES else "suite")
+quick_passwords.use()
 
 # Folders whose files take longest, for they start processes and browsers. They go first, so that no worker is left with
 # one of them when all else is done.

@@ -4,7 +4,7 @@
 set -eu
 packages=(
   kamailio kamailio-python3-modules kamailio-extra-modules sip-tester # a real SBC and real endpoints
-  chromium fonts-dejavu-core                                         # the console in a real browser
+  chromium-headless-shell fonts-dejavu-core                          # the console in a real browser
   dnsperf bind9-dnsutils knot-dnsutils ldnsutils nsd dnsdist                 # DNS load, clients, a server to compare with
   procps iproute2
   systemd                                                            # checks the units; it does not have to run

@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import pytest
+from tests.quick_passwords import HASHER_IN_LIFE
 
+from ringfence.accounts import passwords
 from ringfence.accounts.passwords import (
     MAX_LENGTH,
     check_new_password,
@@ -13,6 +15,11 @@ from ringfence.accounts.passwords import (
     verify_password,
 )
 from ringfence.errors import InvalidInputError
+
+
+@pytest.fixture(autouse=True)
+def _as_in_life(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(passwords, "_HASHER", HASHER_IN_LIFE)
 
 
 @pytest.mark.parametrize("password", ["gl4zed-ox", "a b c d e f", "ünïcödé pässwörd", "x" * 3 + "y" * 3 + "z" * 250])

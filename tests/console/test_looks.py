@@ -1,4 +1,7 @@
-"""Every page in both sizes and both themes: it loads, nothing sticks out sideways, a picture is kept."""
+"""Every page in both sizes and both themes: it loads, and nothing sticks out sideways.
+
+With RINGFENCE_TEST_SCREENSHOTS=1 a picture of each is kept, to be looked at: build/screenshots.
+"""
 
 from __future__ import annotations
 
@@ -7,7 +10,7 @@ from typing import Literal
 
 import pytest
 from playwright.sync_api import Page, expect
-from tests.console.conftest import Visit
+from tests.console.conftest import PICTURES_ARE_KEPT, Visit
 
 PAGES = {
     "overview": "/",
@@ -69,4 +72,5 @@ def _look(page: Page, screenshots: Path, title: str, width: int) -> None:
         page.emulate_media(color_scheme=theme)
         expect(page.locator("html")).to_have_attribute("data-theme", theme)
         assert page.evaluate("document.documentElement.scrollWidth <= innerWidth"), f"{title} is wider than the window"
-        page.screenshot(path=screenshots / f"{title}-{width}-{theme}.png")
+        if PICTURES_ARE_KEPT:
+            page.screenshot(path=screenshots / f"{title}-{width}-{theme}.png")
