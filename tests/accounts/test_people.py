@@ -8,14 +8,14 @@ from datetime import UTC, datetime, timedelta
 import pytest
 
 from ringfence.accounts import audit, people
-from ringfence.accounts.credentials import SESSION_LIFETIME, authenticate
+from ringfence.accounts.credentials import SESSION_IDLE, SESSION_LIFETIME, authenticate
 from ringfence.accounts.people import FREE_FAILURES, LONGEST_LOCK, SignIn
 from ringfence.database.connection import Database
 from ringfence.errors import ConflictError, InvalidInputError, NotFoundError, NotSignedInError
 from ringfence.vocabulary import Role
 
 NOW = datetime(2026, 11, 22, 12, tzinfo=UTC)
-NEW = "a better horse"
+NEW = "a better battery horse"
 
 
 def make(database: Database, name: str = "ana", role: Role = Role.VIEWER) -> str:
@@ -69,12 +69,15 @@ def test_a_session_is_good_until_signed_out(database: Database) -> None:
     assert ("ana", "sign_out", "") in actions(database)
 
 
-def test_a_session_ends_by_itself(database: Database) -> None:
-    secret = sign_in(database, "ana", make(database)).secret
+def test_a_session_ends_by_itself_and_earlier_when_it_is_not_used(database: Database) -> None:
+    password = make(database)
+    used, unused = sign_in(database, "ana", password).secret, sign_in(database, "ana", password).secret
     with database.connection() as connection:
-        authenticate(connection, secret, NOW + SESSION_LIFETIME - timedelta(seconds=1))
-        with pytest.raises(NotSignedInError):
-            authenticate(connection, secret, NOW + SESSION_LIFETIME)
+        for minutes in range(0, int(SESSION_LIFETIME.total_seconds()) // 60, 59):
+            authenticate(connection, used, NOW + timedelta(minutes=minutes))
+        for secret, after in ((used, SESSION_LIFETIME), (unused, SESSION_IDLE)):
+            with pytest.raises(NotSignedInError):
+                authenticate(connection, secret, NOW + after)
 
 
 def test_unknown_name_wrong_password_and_disabled_account_read_the_same(database: Database) -> None:
@@ -138,7 +141,8 @@ def test_a_wrong_old_password_counts_towards_the_lock(database: Database) -> Non
     for _ in range(FREE_FAILURES):
         with database.connection() as connection, pytest.raises(InvalidInputError, match="old password"):
             people.change_password(connection, identity, "wrong", NEW, NOW)
-    fail(database, "ana", password=password)
+    with database.connection() as connection, pytest.raises(InvalidInputError, match="old password"):
+        people.change_password(connection, identity, password, NEW, NOW)
 
 
 def test_reset_gives_a_new_one_time_password_lifts_the_lock_and_ends_sessions(database: Database) -> None:

@@ -11,7 +11,7 @@ from ringfence.api.rate_limit import RateLimit
 from ringfence.api.routes import sessions
 from ringfence.vocabulary import Role
 
-NEW = "a better horse"
+NEW = "a better battery horse"
 
 
 @pytest.fixture(autouse=True)
@@ -30,7 +30,13 @@ def sign_in(client: httpx.Client, password: str) -> httpx.Response:
 
 def test_the_cookie_is_strict_and_out_of_reach_of_scripts(mediation: RunningMediation) -> None:
     response = sign_in(mediation.client(None), make(mediation))
-    assert response.json() == {"name": "ana", "role": "administrator", "must_change_password": True}
+    assert response.json() == {
+        "name": "ana",
+        "role": "administrator",
+        "must_change_password": True,
+        "must_set_second_factor": False,
+        "sites": None,
+    }
     cookie = response.headers["set-cookie"]
     assert cookie.startswith("ringfence_session=rfs_")
     assert {"HttpOnly", "SameSite=strict", "Path=/", "Max-Age=43200"} <= set(cookie.split("; "))

@@ -10,6 +10,7 @@ from datetime import UTC, datetime
 import structlog
 
 from ringfence.accounts.credentials import purge_credentials
+from ringfence.accounts.entrance import Entrance
 from ringfence.availability import schedule
 from ringfence.availability.backup import BackupOptions
 from ringfence.database.connection import Database
@@ -89,9 +90,11 @@ class MediationProcess:
         self.jobs = Jobs()
         self.captures = Captures(settings.data / "captures")
         self.reports = Reports(settings.mail)
+        self.entrance = Entrance(settings.accounts)
         own = (
             ScheduledWork("backup", 5.0, self._start_due_backup),
             ScheduledWork("reports", 5.0, self.reports.start_due),
+            ScheduledWork("recheck_people", settings.accounts.ldap.recheck_s, self.entrance.recheck),
         )
         self.leader = Leader(database, (*SCHEDULE, *own))
         self.facts = ProcessFacts(settings.data)
