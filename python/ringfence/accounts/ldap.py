@@ -9,6 +9,7 @@ send passwords to whoever they name. No database here.
 
 from __future__ import annotations
 
+import math
 import ssl
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -120,7 +121,7 @@ class Directory:
         )  # fmt: skip
         connection = ldap3.Connection(
             server, user=dn, password=password, auto_referrals=False, read_only=True,
-            receive_timeout=settings.timeout_s, raise_exceptions=False,
+            receive_timeout=math.ceil(settings.timeout_s), raise_exceptions=False,
         )  # fmt: skip
         try:
             with _as_unavailable():

@@ -36,7 +36,7 @@ def mask_answers(send: Send) -> Send:
                 started.append(message)  # its length is known with the body
                 return
         elif message["type"] == "http.response.body" and present_sight().is_masked and started:
-            message = message | {"body": masked(message.get("body", b""))}
+            message = {**message, "body": masked(message.get("body", b""))}
             start = started[0]
             if start["type"] == "http.response.start":
                 headers = MutableHeaders(raw=start["headers"])

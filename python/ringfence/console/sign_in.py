@@ -81,9 +81,9 @@ def _add_password_forms(app: FastAPI, process: MediationProcess) -> None:
                 )
         except CodeNeededError as needed:
             SIGN_INS.give_back(caller)
-            response = html(documents.code(target=target))
-            _set_cookie(response, request, STEP_COOKIE, needed.step, STEP_LIFETIME.total_seconds(), "/sign-in/code")
-            return response
+            second = html(documents.code(target=target))
+            _set_cookie(second, request, STEP_COOKIE, needed.step, STEP_LIFETIME.total_seconds(), "/sign-in/code")
+            return second
         except UnavailableError as error:
             words = AWAY if error.code == "unavailable" else sentence(error)
             return form(target, 503, name=name, error=words)

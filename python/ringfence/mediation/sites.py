@@ -84,7 +84,9 @@ def site_ids(connection: Connection, names: Iterable[str] | None) -> list[int] |
     if names is None:
         return None
     wanted = sorted(set(names))
-    found = dict(connection.execute("SELECT name, site_id FROM site WHERE name = ANY(%s)", (wanted,)).fetchall())
+    found: dict[str, int] = dict(
+        connection.execute("SELECT name, site_id FROM site WHERE name = ANY(%s)", (wanted,)).fetchall()
+    )
     for name in wanted:
         if name not in found:
             raise NotFoundError(f"site {name!r} does not exist; `ringfence site list` shows those that do")
