@@ -15,7 +15,8 @@ from starlette.types import Message, Send
 from ringfence.database.sight import HIDDEN_DIGITS, MASK, present_sight
 
 # E.164 has seven to fifteen digits with its country code; a shorter one is a service. In addresses `+` is `%2B`.
-_NUMBER = re.compile(rb"(?:\+|%2B|sips?:|tel:)\+?[0-9]{7,15}(?![0-9])", re.IGNORECASE)
+# What is masked already stays.
+_NUMBER = re.compile(rb"(?:\+|%2B|sips?:|tel:)\+?[0-9]{7,15}(?![0-9]|\xe2\x80\xa2)", re.IGNORECASE)
 _HIDDEN = MASK.encode() * HIDDEN_DIGITS
 _TEXT = ("application/json", "application/x-ndjson", "text/", "image/svg+xml", "application/yaml")
 

@@ -41,7 +41,7 @@ _PACKED = frozenset(("hour_top",))
 # Texts of a SIP call that may hold other numbers.
 _UNMASKABLE = frozenset(("details",))
 
-_ALL = "current_setting('ringfence.sites') = 'all'"
+_ALL = "current_setting('ringfence.all_sites') = 'on'"
 _AT_SITES = "current_setting('ringfence.sites')::smallint[]"
 _BY_SITE_ID = f"({_ALL} OR site_id = ANY ({_AT_SITES}))"
 _DEVICES = f"SELECT d.device_id FROM {TABLES}.device AS d WHERE d.site_id = ANY ({_AT_SITES})"  # noqa: S608 - constants
@@ -134,16 +134,21 @@ def whole_numbers(connection: psycopg.Connection[Any]) -> Iterator[None]:
 def limit(connection: psycopg.Connection[Any], sight: Sight) -> None:
     """Put the views in front, before the caller's transaction begins. UnavailableError where they are missing."""
     schema = MASKED if sight.is_masked else BY_SITE
-    sites = "all" if sight.sites is None else "{" + ",".join(str(site) for site in sorted(sight.sites)) + "}"
+    sites = "{" + ",".join(str(site) for site in sorted(sight.sites or ())) + "}"
     found = connection.execute(
         """
         SELECT set_config('search_path', %(path)s, false), set_config('ringfence.sites', %(sites)s, false),
-               to_regclass(%(view)s) IS NOT NULL
+               set_config('ringfence.all_sites', %(all)s, false), to_regclass(%(view)s) IS NOT NULL
         """,
-        {"path": f"{schema}, {TABLES}", "sites": sites, "view": f"{schema}.enum_event"},
+        {
+            "path": f"{schema}, {TABLES}",
+            "sites": sites,
+            "all": "on" if sight.sites is None else "off",
+            "view": f"{schema}.enum_event",
+        },
     ).fetchone()
     connection.commit()
-    if found is None or not found[2]:
+    if found is None or not found[3]:
         raise UnavailableError("database: has no views for limited accounts; start `ringfence mediation` once")
 
 
@@ -153,7 +158,11 @@ def unlimit(connection: psycopg.Connection[Any]) -> None:
         return
     connection.rollback()
     connection.execute(
-        "SELECT set_config('search_path', %s, false), set_config('ringfence.sites', '{}', false)", (TABLES,)
+        """
+        SELECT set_config('search_path', %s, false), set_config('ringfence.sites', '{}', false),
+               set_config('ringfence.all_sites', 'off', false)
+        """,
+        (TABLES,),
     )
     connection.commit()
 
