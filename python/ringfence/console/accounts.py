@@ -41,7 +41,7 @@ class _All:
     required: frozenset[Role]
 
 
-@page("/accounts", "Accounts", "group", Role.ADMINISTRATOR)
+@page("/accounts", "Accounts", "group", Role.ADMINISTRATOR, group="/accounts")
 def build(view: View) -> None:
     """Lay out the page."""
     _Page(view)

@@ -62,9 +62,15 @@ def lay_out_tokens(
                     Tag("td", token.role, data_label="Role")
                     Tag("td", sites_words(token.sites, site_names), data_label="Sites")
                     with Tag("td", data_label="Last used"):
-                        _ago(token.last_used_at, "never")
+                        if token.last_used_at is None:
+                            Tag("span", "never", classes="muted")
+                        else:
+                            moment(iso(token.last_used_at)).props["shown"] = "ago"
                     with Tag("td", data_label="Ends"):
-                        _ago(token.expires_at, "does not end")
+                        if token.expires_at is None:
+                            Tag("span", "does not end", classes="muted")
+                        else:
+                            moment(iso(token.expires_at))
                     with Tag("td", classes="right"):
                         button("Revoke", partial(on_revoke, token), classes="quiet small",
                                aria_label=f"Revoke token {token.name}")  # fmt: skip
@@ -135,10 +141,3 @@ def _head(titles: Sequence[str]) -> None:
     with Tag("thead"), Tag("tr"):
         for words in titles:
             Tag("th", words, scope="col")
-
-
-def _ago(time: datetime | None, otherwise: str) -> None:
-    if time is None:
-        Tag("span", otherwise, classes="muted")
-    else:
-        moment(iso(time)).props["shown"] = "ago"

@@ -24,7 +24,7 @@ Query = Mapping[str, str]
 Builder = Callable[["View"], None]
 
 # The pages as the rail shows them.
-ORDER = ("/", "/analytics", "/calls", "/policy", "/devices", "/availability", "/functional-test", "/audit", "/accounts")
+ORDER = ("/", "/analytics", "/calls", "/policy", "/devices", "/availability", "/functional-test", "/accounts")
 # The tabs of those that are several pages, and how their first page is called among them.
 TABS = {
     "/calls": ("/calls", "/enforcement", "/captures"),
@@ -37,8 +37,9 @@ TABS = {
         "/policy/explain",
     ),
     "/devices": ("/devices", "/sites", "/number"),
+    "/accounts": ("/accounts", "/audit"),
 }
-FIRST_TABS = {"/calls": "Call log", "/policy": "Rules", "/devices": "Devices"}
+FIRST_TABS = {"/calls": "Call log", "/policy": "Rules", "/devices": "Devices", "/accounts": "People"}
 
 ZONE_COOKIE = "ringfence_zone"
 THEME_COOKIE = "ringfence_theme"

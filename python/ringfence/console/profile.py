@@ -26,6 +26,7 @@ from ringfence.mediation.sites import site_ids, site_names
 from ringfence.vocabulary import Role
 
 FormSubmit = Callable[[Fields], Awaitable[None]]
+_SET_UP = "/second-factor?next=%2Fprofile"
 _ORIGINS = {"local": "this console", "ldap": "the directory", "oidc": "the provider"}
 
 
@@ -94,7 +95,7 @@ class _Page:
             Tag("p", "Is your provider's matter.", classes="muted")
         elif not is_set:
             Tag("p", "A code of an authenticator application beside the password.", classes="muted")
-            with Tag("a", classes="button primary", href="/second-factor?next=%2Fprofile"):
+            with Tag("div", classes="toolbar flat"), Tag("a", classes="button primary", href=_SET_UP):
                 Tag("span", "Set it up")
         else:
             Tag("p", f"{own.codes} recovery codes are left.", classes="muted")
