@@ -14,6 +14,7 @@ import pytest
 from joserfc import jwt
 from joserfc.jwk import OctKey, RSAKey
 from oidc_provider_mock import User, run_server_in_thread
+from tests.mediation_server import RunningMediation
 
 from ringfence.accounts import people
 from ringfence.accounts.credentials import Origin, authenticate
@@ -203,3 +204,29 @@ def test_a_provider_may_change_its_keys_at_any_time(database: Database, liar: Li
     answer_with(database, liar)
     liar.keys = [RSAKey.generate_key(2048, {"kid": "two"})]
     assert answer_with(database, liar, kid="two").name == "ada"
+
+
+def test_the_sign_in_page_leads_there_and_back_once_and_in_one_browser(
+    database: Database, issuer: str, secret_file: Path, tmp_path: Path
+) -> None:
+    accounts = AccountsSettings(oidc=settings(issuer, secret_file))
+    with (
+        RunningMediation(database, tmp_path / "data", accounts=accounts) as mediation,
+        httpx.Client(base_url=mediation.url, trust_env=False, timeout=30) as browser,
+    ):
+        assert "Sign in with your organisation" in browser.get("/sign-in?next=/calls").text
+        sent = browser.get("/sign-in/oidc?next=/calls")
+        cookie = sent.headers["set-cookie"].lower()
+        assert {"httponly", "samesite=lax", "path=/sign-in/oidc"} <= set(cookie.split("; "))
+        answer = approve(sent.headers["location"], "1234")
+        with httpx.Client(base_url=mediation.url, trust_env=False, timeout=30) as thief:
+            assert thief.get("/sign-in/oidc/back", params=answer).status_code == 401
+        answer = approve(browser.get("/sign-in/oidc?next=/calls").headers["location"], "1234")
+        back = browser.get("/sign-in/oidc/back", params=answer)
+        assert (back.status_code, back.headers["location"]) == (303, "/calls")
+        assert browser.get("/api/v1/session").json()["name"] == "ada"
+        assert browser.get("/sign-in/oidc/back", params=answer).status_code == 401  # replayed
+        assert browser.get("/sign-in/oidc/back?error=access_denied").status_code == 401
+        left = browser.post("/sign-out")
+        assert left.headers["location"].startswith(issuer)
+        assert browser.get("/api/v1/session").status_code == 401

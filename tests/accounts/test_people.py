@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 from concurrent.futures import ThreadPoolExecutor
+from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 
 import pytest
 
 from ringfence.accounts import audit, people
-from ringfence.accounts.credentials import SESSION_IDLE, SESSION_LIFETIME, authenticate
+from ringfence.accounts.credentials import SESSION_IDLE, SESSION_LIFETIME, authenticate, create_token
 from ringfence.accounts.people import FREE_FAILURES, LONGEST_LOCK, SignIn
 from ringfence.database.connection import Database
 from ringfence.errors import ConflictError, InvalidInputError, NotFoundError, NotSignedInError
@@ -117,6 +118,40 @@ def test_parallel_guesses_cannot_outrun_the_lock(database: Database) -> None:
     with database.connection() as connection:
         row = connection.execute("SELECT failed_sign_ins FROM account WHERE name = 'ana'").fetchone()
     assert row == (FREE_FAILURES,)
+
+
+def test_an_attacker_cannot_lock_a_person_out_of_a_known_address(database: Database) -> None:
+    password = make(database)
+    assert sign_in(database, "ana", password)  # from 127.0.0.1, which is known from now on
+
+    def from_elsewhere(secret: str) -> SignIn:
+        with database.connection() as connection:
+            return people.sign_in(connection, "ana", secret, "203.0.113.66", NOW)
+
+    for _ in range(FREE_FAILURES):
+        with pytest.raises(NotSignedInError):
+            from_elsewhere("guess")
+    with pytest.raises(NotSignedInError):
+        from_elsewhere(password)  # locked for who is not known
+    assert sign_in(database, "ana", password)
+    for _ in range(FREE_FAILURES):  # and nobody guesses without end from a known address
+        fail(database, "ana")
+    fail(database, "ana", password=password)
+    assert sign_in(database, "ana", password, NOW + timedelta(minutes=1))
+
+
+def test_changing_the_password_ends_tokens_where_that_is_wanted(database: Database) -> None:
+    one_time = make(database)
+    here = sign_in(database, "ana", one_time)
+    with database.connection() as connection:
+        token = create_token(connection, "mine", Role.VIEWER, "ana", owner=here.identity)
+        people.change_password(connection, here.identity, one_time, NEW, NOW)
+        assert authenticate(connection, token, NOW).name == "ana"
+        people.change_password(connection, here.identity, NEW, f"{NEW} again", NOW, with_tokens=True)
+        with pytest.raises(NotSignedInError):
+            authenticate(connection, token, NOW)
+        with pytest.raises(InvalidInputError, match="token"):
+            people.change_password(connection, replace(here.identity, is_session=False), NEW, one_time, NOW)
 
 
 def test_changing_the_password_ends_other_sessions_and_needs_the_old_one(database: Database) -> None:

@@ -151,7 +151,7 @@ def test_an_account_that_is_limited_to_sites_is_let_in_where_the_table_says_and_
 
 
 def is_json(response: httpx.Response) -> bool:
-    return response.headers.get("content-type", "").startswith("application/json")
+    return str(response.headers.get("content-type", "")).startswith("application/json")
 
 
 def test_devices_and_people_do_not_stand_in_for_each_other(mediation: RunningMediation) -> None:

@@ -123,7 +123,9 @@ class Provider:
             "code_verifier": verifier, "client_id": self._settings.client_id,
         }  # fmt: skip
         # Section 2.3.1: both are form-encoded first.
-        basic = (quote_plus(self._settings.client_id), quote_plus(secret)) if secret else None
+        basic: Any = httpx.USE_CLIENT_DEFAULT
+        if secret:
+            basic = (quote_plus(self._settings.client_id), quote_plus(secret))
         try:
             with httpx.Client(**self._http_options()) as client:
                 response = client.post(endpoint, data=asked, auth=basic, headers={"Accept": "application/json"})

@@ -16,7 +16,7 @@ _TABLES = {Dataset.ENUM: "enum_event", Dataset.SIP: "sip_event"}
 
 
 def drop_old(database: Database, settings: RetentionSettings, now: datetime) -> dict[str, int]:
-    """Drop what is older than the settings keep; how many days of calls went, by dataset. A whole day goes at a time."""
+    """Drop what is older than the settings keep; how many days of calls went, by dataset."""
     dropped = {}
     for dataset, days in ((Dataset.ENUM, settings.enum_days), (Dataset.SIP, settings.sip_days)):
         if not days:
