@@ -19,7 +19,7 @@ from ringfence.mediation.local_entrance import LocalEntrance
 from ringfence.mediation.local_files import token_file
 from ringfence.mediation.process import MediationProcess
 from ringfence.mediation.sites import ensure_first_site
-from ringfence.settings import MailSettings, Settings
+from ringfence.settings import AccountsSettings, MailSettings, Settings
 from ringfence.vocabulary import Role
 
 
@@ -33,6 +33,7 @@ class RunningMediation:
         partners: tuple[str, ...] = (),
         port: int = 0,
         mail: MailSettings | None = None,
+        accounts: AccountsSettings | None = None,
     ) -> None:
         self.database = database
         self.settings = Settings.model_validate(
@@ -42,6 +43,7 @@ class RunningMediation:
                 "api": {"port": port, "socket": data / "api.sock"},
                 "availability": {"partners": partners},
                 "mail": mail or MailSettings(),
+                "accounts": accounts or AccountsSettings(),
             }
         )
         self.url = ""

@@ -13,6 +13,7 @@ from collections.abc import Mapping
 from ipaddress import ip_address, ip_network
 from pathlib import Path
 from typing import Annotated, Any, Literal, Self
+from urllib.parse import urlsplit
 
 from pydantic import BaseModel, ConfigDict, Field, ValidationError, field_validator, model_validator
 
@@ -206,6 +207,106 @@ class MailSettings(_Section):
         return value
 
 
+class LdapSettings(_Section):
+    """Signing in with a directory's passwords; without `url` there is none. docs/accounts.md."""
+
+    url: str | None = Field(None, description="ldaps://HOST:PORT, or ldap://HOST:PORT with starttls")
+    starttls: bool = Field(True, description="ldap:// is encrypted by StartTLS; false only on loopback")
+    ca_file: Path | None = Field(None, description="PEM file of certificates to trust instead of the system's")
+    bind_dn: str | None = Field(None, description="who searches; without: anonymously")
+    bind_password_file: Path | None = Field(None, description="file with its password")
+    base_dn: str = Field("", description="where people are searched for, with all below")
+    user_filter: str = Field(
+        "(&(objectClass=person)(uid={name}))",
+        description="finds one person by the typed name; (sAMAccountName={name}) in Active Directory",
+    )
+    disabled_filter: str = Field(
+        "", description="matches disabled entries; (userAccountControl:1.2.840.113556.1.4.803:=2) in Active Directory"
+    )
+    group_base_dn: str | None = Field(None, description="where groups are searched for; without: base_dn")
+    group_filter: str = Field("(member={dn})", description="finds the groups that an entry is directly a member of")
+    nested: Literal["search", "in_chain", "none"] = Field(
+        "search", description="groups in groups: by searching again, or by Active Directory's matching rule in chain"
+    )
+    viewer_group: str | None = Field(None, description="DN of the group whose members are viewers")
+    analyst_group: str | None = Field(None, description="likewise; of several the highest role counts")
+    editor_group: str | None = None
+    administrator_group: str | None = None
+    timeout_s: float = Field(5.0, gt=0, le=60, description="longest wait for the directory")
+    recheck_s: float = Field(900.0, ge=10, le=86_400, description="how often people with sessions are looked up again")
+
+    @field_validator("url")
+    @classmethod
+    def _ldap_url(cls, value: str | None) -> str | None:
+        if value is not None and not value.startswith(("ldap://", "ldaps://")):
+            raise ValueError("must be ldaps://HOST:PORT or ldap://HOST:PORT")
+        return value
+
+    @model_validator(mode="after")
+    def _is_encrypted(self) -> Self:
+        if self.url is not None and self.url.startswith("ldap://") and not self.starttls:
+            host = (urlsplit(self.url).hostname or "").replace("localhost", "127.0.0.1")
+            if not host or not host.replace(".", "").isdigit() or not ip_address(host).is_loopback:
+                raise ValueError("passwords are not sent without TLS: use ldaps:// or starttls = true")
+        if "{name}" not in self.user_filter or "{dn}" not in self.group_filter:
+            raise ValueError("user_filter needs {name}, group_filter {dn}")
+        return self
+
+
+class OidcSettings(_Section):
+    """Signing in with an OpenID Connect provider; without `issuer` there is none. docs/accounts.md."""
+
+    issuer: str | None = Field(
+        None, description="the provider's issuer URL, where /.well-known/openid-configuration is"
+    )
+    client_id: str = Field("", description="this console's client id there")
+    client_secret_file: Path | None = Field(None, description="file with the client secret; without: a public client")
+    public_url: str | None = Field(
+        None, description="URL that browsers reach the console by; the redirect URI is PUBLIC_URL/sign-in/oidc/back"
+    )
+    label: str = Field("your organisation", max_length=40, description="the button says: Sign in with …")
+    scopes: tuple[str, ...] = Field(("openid", "profile", "email"), description="what is asked for; openid is needed")
+    name_claim: str = Field("preferred_username", description="claim that becomes the account's name")
+    role_claim: str = Field("groups", description="claim, or path.of.claims, with the person's groups or roles")
+    viewer_group: str | None = Field(None, description="value of the claim that makes a viewer")
+    analyst_group: str | None = Field(None, description="likewise; of several the highest role counts")
+    editor_group: str | None = None
+    administrator_group: str | None = None
+    ca_file: Path | None = Field(None, description="PEM file of certificates to trust instead of the system's")
+    timeout_s: float = Field(5.0, gt=0, le=60, description="longest wait for the provider")
+
+    @model_validator(mode="after")
+    def _is_whole(self) -> Self:
+        if self.issuer is None:
+            return self
+        if not (self.client_id and self.public_url):
+            raise ValueError("issuer needs client_id and public_url beside it")
+        for url in (self.issuer, self.public_url):
+            if not url.startswith(("https://", "http://127.0.0.1", "http://[::1]", "http://localhost")):
+                raise ValueError(f"{url} must be https://, but on loopback")
+        return self
+
+
+class AccountsSettings(_Section):
+    """People: how long sessions last, who sees whole numbers."""
+
+    session_hours: float = Field(12.0, gt=0, le=24, description="longest a session lasts (SP 800-63B-4 2.2.3)")
+    idle_minutes: float = Field(60.0, gt=0, le=1440, description="a session that is not used for as long ends")
+    numbers_from: Literal["viewer", "analyst", "editor"] = Field(
+        "viewer",
+        description="role from which on numbers of calls are shown whole; below it without the last four digits",
+    )
+    ldap: LdapSettings = LdapSettings()
+    oidc: OidcSettings = OidcSettings()
+
+
+class RetentionSettings(_Section):
+    """How long calls are kept, by dataset; older days are dropped whole. Counts without numbers stay."""
+
+    enum_days: int = Field(0, ge=0, le=3650, description="days that ENUM queries are kept; 0: for good")
+    sip_days: int = Field(0, ge=0, le=3650, description="days that SIP calls are kept; 0: for good")
+
+
 class SiteSettings(_Section):
     """The first site, created with the database; sites are edited through the API afterwards."""
 
@@ -254,6 +355,8 @@ class Settings(_Section):
     edge: EdgeSettings = EdgeSettings()
     backup: BackupSettings = BackupSettings()
     mail: MailSettings = MailSettings()
+    accounts: AccountsSettings = AccountsSettings()
+    retention: RetentionSettings = RetentionSettings()
     site: SiteSettings = SiteSettings()
     log: LogSettings = LogSettings()
     availability: AvailabilitySettings = AvailabilitySettings()

@@ -1,4 +1,4 @@
-"""Passwords: NIST SP 800-63B 5.1.1.2, argon2id."""
+"""Passwords: NIST SP 800-63B-4 3.1.1.2, argon2id."""
 
 from __future__ import annotations
 
@@ -23,8 +23,14 @@ def _as_in_life(monkeypatch: pytest.MonkeyPatch) -> None:
 
 
 @pytest.mark.parametrize("password", ["gl4zed-ox", "a b c d e f", "ünïcödé pässwörd", "x" * 3 + "y" * 3 + "z" * 250])
-def test_accepts_any_characters_from_eight_up(password: str) -> None:
-    check_new_password(password, "ana")
+def test_beside_a_second_factor_accepts_any_characters_from_eight_up(password: str) -> None:
+    check_new_password(password, "ana", has_second_factor=True)
+
+
+def test_alone_a_password_has_fifteen_characters() -> None:
+    check_new_password("gl4zed-ox-of-me", "ana")
+    with pytest.raises(InvalidInputError, match="has 14 characters; expected at least 15"):
+        check_new_password("gl4zed-ox-of-m", "ana")
 
 
 @pytest.mark.parametrize(
@@ -33,14 +39,18 @@ def test_accepts_any_characters_from_eight_up(password: str) -> None:
         ("short12", "has 7 characters; expected at least 8"),
         ("ab" * (MAX_LENGTH // 2) + "c", "expected at most"),
         ("PassWord123", "guessed first"),
+        ("PassWord2026!", "guessed first"),
+        ("passwordpassword", "guessed first"),
+        ("1q2w3e4r5t", "guessed first"),
         ("aaaaaaaaab", "guessed first"),
         ("abcdefghij", "guessed first"),
         ("anabella99", "made of the account's name"),
+        ("ringfence-voice-26", "made of this product's words"),
     ],
 )
 def test_refuses_what_is_guessed_first_and_says_why(password: str, said: str) -> None:
     with pytest.raises(InvalidInputError, match=said):
-        check_new_password(password, "anabella")
+        check_new_password(password, "anabella", has_second_factor=True)
 
 
 def test_length_counts_what_the_reader_sees_after_normalisation() -> None:

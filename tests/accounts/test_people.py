@@ -3,19 +3,20 @@
 from __future__ import annotations
 
 from concurrent.futures import ThreadPoolExecutor
+from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 
 import pytest
 
 from ringfence.accounts import audit, people
-from ringfence.accounts.credentials import SESSION_LIFETIME, authenticate
+from ringfence.accounts.credentials import SESSION_IDLE, SESSION_LIFETIME, authenticate, create_token
 from ringfence.accounts.people import FREE_FAILURES, LONGEST_LOCK, SignIn
 from ringfence.database.connection import Database
 from ringfence.errors import ConflictError, InvalidInputError, NotFoundError, NotSignedInError
 from ringfence.vocabulary import Role
 
 NOW = datetime(2026, 11, 22, 12, tzinfo=UTC)
-NEW = "a better horse"
+NEW = "a better battery horse"
 
 
 def make(database: Database, name: str = "ana", role: Role = Role.VIEWER) -> str:
@@ -69,12 +70,15 @@ def test_a_session_is_good_until_signed_out(database: Database) -> None:
     assert ("ana", "sign_out", "") in actions(database)
 
 
-def test_a_session_ends_by_itself(database: Database) -> None:
-    secret = sign_in(database, "ana", make(database)).secret
+def test_a_session_ends_by_itself_and_earlier_when_it_is_not_used(database: Database) -> None:
+    password = make(database)
+    used, unused = sign_in(database, "ana", password).secret, sign_in(database, "ana", password).secret
     with database.connection() as connection:
-        authenticate(connection, secret, NOW + SESSION_LIFETIME - timedelta(seconds=1))
-        with pytest.raises(NotSignedInError):
-            authenticate(connection, secret, NOW + SESSION_LIFETIME)
+        for minutes in range(0, int(SESSION_LIFETIME.total_seconds()) // 60, 59):
+            authenticate(connection, used, NOW + timedelta(minutes=minutes))
+        for secret, after in ((used, SESSION_LIFETIME), (unused, SESSION_IDLE)):
+            with pytest.raises(NotSignedInError):
+                authenticate(connection, secret, NOW + after)
 
 
 def test_unknown_name_wrong_password_and_disabled_account_read_the_same(database: Database) -> None:
@@ -116,6 +120,40 @@ def test_parallel_guesses_cannot_outrun_the_lock(database: Database) -> None:
     assert row == (FREE_FAILURES,)
 
 
+def test_an_attacker_cannot_lock_a_person_out_of_a_known_address(database: Database) -> None:
+    password = make(database)
+    assert sign_in(database, "ana", password)  # from 127.0.0.1, which is known from now on
+
+    def from_elsewhere(secret: str) -> SignIn:
+        with database.connection() as connection:
+            return people.sign_in(connection, "ana", secret, "203.0.113.66", NOW)
+
+    for _ in range(FREE_FAILURES):
+        with pytest.raises(NotSignedInError):
+            from_elsewhere("guess")
+    with pytest.raises(NotSignedInError):
+        from_elsewhere(password)  # locked for who is not known
+    assert sign_in(database, "ana", password)
+    for _ in range(FREE_FAILURES):  # and nobody guesses without end from a known address
+        fail(database, "ana")
+    fail(database, "ana", password=password)
+    assert sign_in(database, "ana", password, NOW + timedelta(minutes=1))
+
+
+def test_changing_the_password_ends_tokens_where_that_is_wanted(database: Database) -> None:
+    one_time = make(database)
+    here = sign_in(database, "ana", one_time)
+    with database.connection() as connection:
+        token = create_token(connection, "mine", Role.VIEWER, "ana", owner=here.identity)
+        people.change_password(connection, here.identity, one_time, NEW, NOW)
+        assert authenticate(connection, token, NOW).name == "ana"
+        people.change_password(connection, here.identity, NEW, f"{NEW} again", NOW, with_tokens=True)
+        with pytest.raises(NotSignedInError):
+            authenticate(connection, token, NOW)
+        with pytest.raises(InvalidInputError, match="token"):
+            people.change_password(connection, replace(here.identity, is_session=False), NEW, one_time, NOW)
+
+
 def test_changing_the_password_ends_other_sessions_and_needs_the_old_one(database: Database) -> None:
     one_time = make(database)
     here, elsewhere = sign_in(database, "ana", one_time), sign_in(database, "ana", one_time)
@@ -138,7 +176,8 @@ def test_a_wrong_old_password_counts_towards_the_lock(database: Database) -> Non
     for _ in range(FREE_FAILURES):
         with database.connection() as connection, pytest.raises(InvalidInputError, match="old password"):
             people.change_password(connection, identity, "wrong", NEW, NOW)
-    fail(database, "ana", password=password)
+    with database.connection() as connection, pytest.raises(InvalidInputError, match="old password"):
+        people.change_password(connection, identity, password, NEW, NOW)
 
 
 def test_reset_gives_a_new_one_time_password_lifts_the_lock_and_ends_sessions(database: Database) -> None:

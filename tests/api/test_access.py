@@ -1,4 +1,7 @@
-"""No endpoint without a credential: every one refuses an anonymous caller and a role too low."""
+"""No endpoint without a credential: every one refuses an anonymous caller and a role too low, and lets in who may.
+
+The golden table has each endpoint's role, and `+sites` where it also answers accounts that are limited to sites.
+"""
 
 from __future__ import annotations
 
@@ -12,6 +15,7 @@ import pytest
 from fastapi import FastAPI
 from tests.mediation_server import RunningMediation
 
+from ringfence.accounts.credentials import create_token
 from ringfence.accounts.roles import PERSONAL_ROLES
 from ringfence.api.application import PREFIX
 from ringfence.vocabulary import Role
@@ -21,6 +25,15 @@ GOLDEN = Path(__file__).parent / "endpoint_roles.json"
 DOCUMENT = ROOT / "docs" / "openapi.json"
 RENEW = "renew it with `RINGFENCE_TEST_RENEW=1 python -m pytest tests/api/test_access.py`"
 OPEN = {"GET /healthz", "POST /api/v1/session"}
+# Would end the credential that the test asks with.
+ENDS_WHAT_ASKS = {"DELETE /api/v1/session"}
+# Answers only when there is something new.
+WAITS = {"GET /api/v1/edge/policy", "GET /api/v1/edge/entries"}
+# Of people: a token of the right role is told that it is none.
+NEEDS_A_SESSION = {
+    "POST /api/v1/session/second_factor",
+    "DELETE /api/v1/session/tokens/{name}",
+}
 
 Endpoints = dict[str, str | None]
 
@@ -44,6 +57,20 @@ def endpoints_of(document: dict[str, Any]) -> Endpoints:
     }
 
 
+def table_of(document: dict[str, Any]) -> Endpoints:
+    """The same with `+sites`."""
+    for_sites = {
+        f"{method.upper()} {path}"
+        for path, operations in document["paths"].items()
+        for method, operation in operations.items()
+        if operation.get("x-sites")
+    }
+    return {
+        endpoint: f"{role}+sites" if endpoint in for_sites else role
+        for endpoint, role in endpoints_of(document).items()
+    }
+
+
 def call(client: httpx.Client, mediation: RunningMediation, endpoint: str) -> httpx.Response:
     """Without a body or parameters: who may not ask learns not even what is missing."""
     method, path = endpoint.split()
@@ -51,7 +78,7 @@ def call(client: httpx.Client, mediation: RunningMediation, endpoint: str) -> ht
 
 
 def test_every_endpoint_is_in_the_golden_table(mediation: RunningMediation, renew: bool) -> None:
-    endpoints = endpoints_of(document_of(mediation))
+    endpoints = table_of(document_of(mediation))
     if renew:
         GOLDEN.write_text(json.dumps(endpoints, indent=2, sort_keys=True) + "\n", encoding="utf-8")
     assert endpoints == json.loads(GOLDEN.read_text(encoding="utf-8")), RENEW
@@ -86,6 +113,45 @@ def test_every_endpoint_refuses_a_role_too_low(mediation: RunningMediation) -> N
                 assert (response.status_code, response.json()["code"]) == (403, "forbidden"), (endpoint, role)
                 tried += 1
     assert tried > 20
+
+
+def test_every_endpoint_lets_in_each_role_that_may(mediation: RunningMediation) -> None:
+    """Let in is whatever the route then says: of nothing it is told, most say that something is missing."""
+    clients = {role: mediation.client(role) for role in PERSONAL_ROLES}
+    device, tried = mediation.device("enum-7"), 0
+    for endpoint, word in endpoints_of(document_of(mediation)).items():
+        if word is None or endpoint in ENDS_WHAT_ASKS or endpoint in WAITS:
+            continue
+        let_in = [device] if word == "device" else [c for role, c in clients.items() if role >= Role[word.upper()]]
+        for client in let_in:
+            response = call(client, mediation, endpoint)
+            said = response.json().get("code", "") if is_json(response) and response.status_code >= 400 else ""
+            # A second word says what else is missing: a session, somebody's ownership; not the role.
+            assert (response.status_code != 401 and said != "forbidden") or endpoint in NEEDS_A_SESSION, (
+                endpoint,
+                said,
+            )
+            tried += 1
+    assert tried > 100
+
+
+def test_an_account_that_is_limited_to_sites_is_let_in_where_the_table_says_and_nowhere_else(
+    mediation: RunningMediation,
+) -> None:
+    limited = mediation.client(None)
+    with mediation.database.connection() as connection:
+        secret = create_token(connection, "limited", Role.ADMINISTRATOR, "test", sites=[1])
+    limited.headers["Authorization"] = f"Bearer {secret}"
+    for endpoint, word in table_of(document_of(mediation)).items():
+        if word in {None, "device"} or endpoint in ENDS_WHAT_ASKS:
+            continue
+        response = call(limited, mediation, endpoint)
+        code = response.json().get("code") if is_json(response) and response.status_code >= 400 else None
+        assert (code == "forbidden.sites") == (not str(word).endswith("+sites")), (endpoint, code)
+
+
+def is_json(response: httpx.Response) -> bool:
+    return str(response.headers.get("content-type", "")).startswith("application/json")
 
 
 def test_devices_and_people_do_not_stand_in_for_each_other(mediation: RunningMediation) -> None:

@@ -2,16 +2,22 @@
 
 from __future__ import annotations
 
+from datetime import UTC, datetime
+
 import httpx
+import pyotp
 import pytest
+from fastapi import Request, Response
 from tests.mediation_server import RunningMediation
 
 from ringfence.accounts import people
 from ringfence.api.rate_limit import RateLimit
 from ringfence.api.routes import sessions
+from ringfence.api.security import session_of, set_session
+from ringfence.settings import AccountsSettings
 from ringfence.vocabulary import Role
 
-NEW = "a better horse"
+NEW = "a better battery horse"
 
 
 @pytest.fixture(autouse=True)
@@ -30,7 +36,13 @@ def sign_in(client: httpx.Client, password: str) -> httpx.Response:
 
 def test_the_cookie_is_strict_and_out_of_reach_of_scripts(mediation: RunningMediation) -> None:
     response = sign_in(mediation.client(None), make(mediation))
-    assert response.json() == {"name": "ana", "role": "administrator", "must_change_password": True}
+    assert response.json() == {
+        "name": "ana",
+        "role": "administrator",
+        "must_change_password": True,
+        "must_set_second_factor": False,
+        "sites": None,
+    }
     cookie = response.headers["set-cookie"]
     assert cookie.startswith("ringfence_session=rfs_")
     assert {"HttpOnly", "SameSite=strict", "Path=/", "Max-Age=43200"} <= set(cookie.split("; "))
@@ -105,3 +117,40 @@ def test_refusals_have_one_form_and_never_repeat_a_password(mediation: RunningMe
     assert client.post("session", content=b"{", headers={"Content-Type": "application/json"}).status_code == 400
     assert client.get("nothing/here").json()["code"] == "not_found"
     assert client.put("session").status_code == 405
+
+
+def test_with_a_second_factor_the_password_alone_does_not_sign_in(mediation: RunningMediation) -> None:
+    browser, password = mediation.client(None), make(mediation)
+    sign_in(browser, password)
+    secret = browser.post("session/second_factor").json()["secret"]
+    code = pyotp.TOTP(secret).at(datetime.now(UTC))
+    codes = browser.post("session/second_factor/confirm", json={"code": code}).json()["recovery_codes"]
+    another = mediation.client(None)
+    refused = sign_in(another, password)
+    assert (refused.status_code, refused.json()["code"]) == (401, "not_signed_in.code_needed")
+    assert refused.json()["detail"] == {}
+    body = {"name": "ana", "password": password, "code": code}
+    assert another.post("session", json=body).status_code == 401  # taken already
+    assert another.post("session", json=body | {"code": codes[0]}).status_code == 200
+
+
+def test_who_must_have_a_second_factor_does_nothing_before(mediation: RunningMediation) -> None:
+    browser, administrator = mediation.client(None), mediation.client()
+    one_time = make(mediation)
+    assert administrator.put("second_factor", json={"roles": ["administrator"]}).json() == {"roles": ["administrator"]}
+    sign_in(browser, one_time)
+    browser.post("session/password", json={"old": one_time, "new": NEW})
+    refused = browser.get("users")
+    assert (refused.status_code, refused.json()["code"]) == (403, "forbidden.second_factor_pending")
+    assert browser.get("session").json()["must_set_second_factor"]
+    assert administrator.get("users").status_code == 200  # a program has no second factor
+
+
+def test_over_tls_the_cookie_is_one_that_only_this_host_can_set() -> None:
+    request = Request({"type": "http", "scheme": "https", "path": "/", "headers": [], "server": ("host", 443)})
+    response = Response()
+    set_session(response, request, "rfs_x", AccountsSettings())
+    cookie = set(response.headers["set-cookie"].split("; "))
+    assert {"__Host-ringfence_session=rfs_x", "HttpOnly", "Secure", "Path=/", "SameSite=strict"} <= cookie
+    plain = [(b"cookie", b"ringfence_session=rfs_planted")]
+    assert session_of(Request(dict(request.scope) | {"headers": plain})) is None

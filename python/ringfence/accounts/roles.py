@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
+from ringfence.accounts.credentials import Identity
+from ringfence.database.sight import Sight
 from ringfence.errors import InvalidInputError
+from ringfence.settings import AccountsSettings
 from ringfence.vocabulary import Role
 
 # The roles that a person or a token may be given; a device's credential is made when it is registered.
@@ -14,6 +17,11 @@ def allows(held: Role, needed: Role) -> bool:
     if held is Role.DEVICE or needed is Role.DEVICE:
         return held is needed
     return held >= needed
+
+
+def sight_of(identity: Identity, settings: AccountsSettings) -> Sight:
+    """What a person or program sees: its sites, and numbers whole from the role on that the settings say."""
+    return Sight(identity.sites, identity.role < parse_role(settings.numbers_from))
 
 
 def parse_role(word: str) -> Role:

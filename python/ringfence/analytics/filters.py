@@ -9,6 +9,7 @@ from __future__ import annotations
 from dataclasses import dataclass, fields
 from typing import Any
 
+from ringfence.database.sight import MASK, require_full_numbers
 from ringfence.errors import InvalidInputError
 from ringfence.numbering.countries import country_id
 from ringfence.policy.patterns import numbers_of
@@ -110,6 +111,8 @@ def conditions(wanted: EventFilter, dataset: Dataset) -> tuple[list[str], dict[s
 def _side(column: str, name: str, text: str, values: dict[str, Any]) -> str:
     """Condition for a number or the numbers of a pattern; for the raw text when `text` is neither."""
     digits = text.removeprefix("+")
+    if text not in _CLASS_WORDS and MASK not in text:
+        require_full_numbers(f"{name}: looking for {text!r}")
     values[f"{name}_text"] = text
     of_text = f"({column} = 0 AND {column}_raw = %({name}_text)s)"
     if text in _CLASS_WORDS:  # where there was no text, the word of the class stands for the number

@@ -6,6 +6,7 @@ from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from functools import cache
 from importlib import import_module
+from typing import Any
 
 from fastapi import APIRouter, FastAPI, Request
 from fastapi.exceptions import HTTPException
@@ -16,7 +17,7 @@ from starlette.routing import BaseRoute, Match
 from ringfence import __version__
 from ringfence.api.errors import add_handlers
 from ringfence.api.guards import Guards
-from ringfence.api.security import needed_role
+from ringfence.api.security import is_for_sites, needed_role
 from ringfence.mediation.process import MediationProcess
 
 PREFIX = "/api/v1"
@@ -45,7 +46,10 @@ RESOURCES = (
     "enforcement",
     "status",
     "users",
+    "second_factor",
     "tokens",
+    "own",
+    "number_records",
     "audit",
     "jobs",
     "backups",
@@ -106,10 +110,14 @@ def _refuse_the_rest(app: FastAPI) -> None:
 
 
 def _document_roles(router: APIRouter) -> None:
-    """Write into each operation of the OpenAPI document which role it asks for (`x-role`)."""
+    """Write into each operation of the OpenAPI document which role it asks for (`x-role`).
+
+    `x-sites` marks those that answer accounts which are limited to sites.
+    """
     for route in router.routes:
         if isinstance(route, APIRoute) and (role := needed_role(route.dependant)) is not None:
-            route.openapi_extra = (route.openapi_extra or {}) | {"x-role": role.word}
+            told: dict[str, Any] = {"x-role": role.word} | ({"x-sites": True} if is_for_sites(route.dependant) else {})
+            route.openapi_extra = (route.openapi_extra or {}) | told
 
 
 def _router(resource: str) -> APIRouter:

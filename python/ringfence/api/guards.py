@@ -12,7 +12,9 @@ from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from ringfence.accounts.audit import acting_from
 from ringfence.api.errors import refusal
+from ringfence.api.masking import mask_answers
 from ringfence.availability.term import HEADER
+from ringfence.database.sight import FULL, seeing
 from ringfence.errors import UnavailableError
 from ringfence.policy.lists.bulk import MAX_FILE_BYTES
 
@@ -43,7 +45,8 @@ class Guards:
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Serve one request, or refuse it; what it changes is recorded as coming from its address."""
         client = scope.get("client")
-        with acting_from(client[0] if client and client[0] else None):
+        # Whoever asks is known only on the way: from then on `narrow` says what may be seen.
+        with acting_from(client[0] if client and client[0] else None), seeing(FULL):
             await self._serve(scope, receive, send)
 
     async def _serve(self, scope: Scope, receive: Receive, send: Send) -> None:
@@ -52,7 +55,7 @@ class Guards:
             return
         is_api = scope["path"].startswith("/api/")
         headers = Headers(scope=scope)
-        guarded_send = _with_headers(send, is_api, await _meet(scope, headers))
+        guarded_send = _with_headers(mask_answers(send) if is_api else send, is_api, await _meet(scope, headers))
         if scope["method"] in _UNSAFE and _is_foreign(headers):
             message = "this request comes from another site's page"
             await refusal("forbidden.origin", message)(scope, receive, guarded_send)

@@ -46,11 +46,24 @@ def list_users(as_json: JsonOption = False, config: ConfigOption = None, data: D
         print_json(found)
         return
     print_table(
-        ("user", "role", "disabled", "password to change", "locked until (UTC)", "last seen (UTC)"),
+        (
+            "user",
+            "role",
+            "by",
+            "sites",
+            "second factor",
+            "disabled",
+            "password to change",
+            "locked until (UTC)",
+            "last seen (UTC)",
+        ),
         [
             (
                 user["name"],
                 user["role"],
+                user["origin"],
+                "all" if user["sites"] is None else ", ".join(user["sites"]),
+                user["has_second_factor"],
                 user["disabled"],
                 user["must_change_password"],
                 (user["locked_until"] or "")[:19],
@@ -99,3 +112,71 @@ def enable(name: Name, config: ConfigOption = None, data: DataOption = None) -> 
     with connect(settings_from(config, data)) as client:
         client.post(f"users/{name}/enable")
     print_line(f"User {name} enabled.")
+
+
+@group.command("sites")
+def sites(
+    name: Name,
+    site: Annotated[list[str] | None, typer.Argument(help="The sites.", show_default="all")] = None,
+    config: ConfigOption = None,
+    data: DataOption = None,
+) -> None:
+    """Limit an account to sites; without any it sees all."""
+    with connect(settings_from(config, data)) as client:
+        client.post(f"users/{name}/sites", {"sites": site or None})
+    print_line(f"User {name} sees {', '.join(site) if site else 'all sites'}.")
+
+
+@group.command("sessions")
+def sessions(
+    name: Name,
+    end: Annotated[bool, typer.Option("--end", help="End them all.")] = False,
+    as_json: JsonOption = False,
+    config: ConfigOption = None,
+    data: DataOption = None,
+) -> None:
+    """List an account's sessions, or end them."""
+    with connect(settings_from(config, data)) as client:
+        found = client.get(f"users/{name}/sessions")["sessions"]
+        if end:
+            for session in found:
+                client.delete(f"session/sessions/{session['session_id']}")
+    if as_json:
+        print_json(found)
+        return
+    print_table(
+        ("session", "from", "browser", "signed in (UTC)", "last used (UTC)"),
+        [
+            (
+                session["session_id"],
+                session["address"],
+                session["agent"],
+                session["created_at"][:19],
+                (session["last_used_at"] or "")[:19],
+            )
+            for session in found
+        ],
+    )
+    if end:
+        print_line(f"{len(found)} sessions of {name} ended.")
+
+
+@group.command("second-factor")
+def second_factor(
+    name: Annotated[str | None, typer.Argument(help="Whose second factor is reset.")] = None,
+    require: Annotated[
+        list[str] | None, typer.Option(help="Roles that must have one, and no others; may be repeated. none: no role.")
+    ] = None,
+    config: ConfigOption = None,
+    data: DataOption = None,
+) -> None:
+    """Reset somebody's second factor, or say which roles must have one; else show which must."""
+    with connect(settings_from(config, data)) as client:
+        if name is not None:
+            client.post(f"users/{name}/second_factor/reset")
+            print_line(f"User {name}: second factor reset, sessions ended.")
+        if require is not None:
+            client.request("PUT", "second_factor", json={"roles": [role for role in require if role != "none"]})
+        if name is None or require is not None:
+            roles = client.get("second_factor")["roles"]
+            print_line(f"A second factor is needed by: {', '.join(roles) or 'no role'}.")

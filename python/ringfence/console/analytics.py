@@ -58,7 +58,7 @@ _CHOICE_TITLES = {
 Answer = tuple[AnalyticsResult, AnalyticsResult | None]
 
 
-@page("/analytics", "Analytics", "insights")
+@page("/analytics", "Analytics", "insights", for_sites=True)
 def build(view: View) -> None:
     """Lay out the page."""
     head = Tag("div", classes="page-head")

@@ -61,7 +61,7 @@ class Question:
         )  # fmt: skip
 
 
-@page("/audit", "Audit", "receipt_long", Role.ADMINISTRATOR)
+@page("/audit", "Audit", "receipt_long", Role.ADMINISTRATOR, group="/accounts")
 def build(view: View) -> None:
     """Lay out the page."""
     with Tag("div", classes="page-head"):

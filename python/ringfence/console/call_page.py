@@ -17,7 +17,7 @@ from ringfence.console.proof import lay_out_proof
 from ringfence.console.sip_drawer import lay_out_sip_call
 
 
-@page("/call", "Call", "call", group="/calls")
+@page("/call", "Call", "call", group="/calls", for_sites=True)
 def build(view: View) -> None:
     """Lay out the page."""
     with Tag("div", classes="page-head"):

@@ -117,7 +117,7 @@ class Question:
         )
 
 
-@page("/calls", "Calls", "call", group="/calls")
+@page("/calls", "Calls", "call", group="/calls", for_sites=True)
 def build(view: View) -> None:
     """Lay out the page."""
     try:

@@ -8,7 +8,6 @@ from datetime import UTC, datetime
 from nicegui import ui
 from nicegui.events import GenericEventArguments
 
-from ringfence.accounts.roles import allows
 from ringfence.console.address import iso, link
 from ringfence.console.device_state import lost_events, queries, state_of
 from ringfence.console.forms import FORM_FIELDS
@@ -24,7 +23,7 @@ REFRESH_S = 2.0
 KIND_WORDS = {"enum": "ENUM server", "probe": "Probe"}
 
 
-@page("/devices", "Devices", "dns", group="/devices")
+@page("/devices", "Devices", "dns", group="/devices", for_sites=True)
 def build(view: View) -> None:
     """Lay out the page."""
     _Page(view)
@@ -36,7 +35,7 @@ class _Page:
         self.shown: tuple[list[DeviceStatus], list[bool]] | None = None
         with Tag("div", classes="page-head"):
             heading("Devices")
-            if allows(view.session.identity.role, Role.ADMINISTRATOR):
+            if view.session.may(Role.ADMINISTRATOR):
                 button("Register a device", lambda: RegisterDialog(view, self._refresh), icon="add", classes="primary")
         self.region = Region("card")
         ui.timer(REFRESH_S, self._refresh)

@@ -63,7 +63,7 @@ class Question:
         return EnforcementQuery(start, end, self.verdict, self.device, self.number, limit=PAGE_SIZE)
 
 
-@page("/enforcement", "Enforcement", "verified", group="/calls")
+@page("/enforcement", "Enforcement", "verified", group="/calls", for_sites=True)
 def build(view: View) -> None:
     """Lay out the page."""
     with Tag("div", classes="page-head"):

@@ -13,9 +13,8 @@ from zoneinfo import ZoneInfo
 from nicegui import ui
 from starlette.requests import Request
 
-from ringfence.accounts.roles import allows
 from ringfence.console.documents import asset, head
-from ringfence.console.gate import PAGES, SESSION, Page
+from ringfence.console.gate import PAGES, SESSION, Page, why_closed
 from ringfence.console.markup import Tag, button
 from ringfence.console.session import Session
 from ringfence.errors import NotSignedInError, RingfenceError
@@ -25,7 +24,7 @@ Query = Mapping[str, str]
 Builder = Callable[["View"], None]
 
 # The pages as the rail shows them.
-ORDER = ("/", "/analytics", "/calls", "/policy", "/devices", "/availability", "/functional-test", "/audit")
+ORDER = ("/", "/analytics", "/calls", "/policy", "/devices", "/availability", "/functional-test", "/accounts")
 # The tabs of those that are several pages, and how their first page is called among them.
 TABS = {
     "/calls": ("/calls", "/enforcement", "/captures"),
@@ -38,8 +37,9 @@ TABS = {
         "/policy/explain",
     ),
     "/devices": ("/devices", "/sites", "/number"),
+    "/accounts": ("/accounts", "/audit"),
 }
-FIRST_TABS = {"/calls": "Call log", "/policy": "Rules", "/devices": "Devices"}
+FIRST_TABS = {"/calls": "Call log", "/policy": "Rules", "/devices": "Devices", "/accounts": "People"}
 
 ZONE_COOKIE = "ringfence_zone"
 THEME_COOKIE = "ringfence_theme"
@@ -71,10 +71,17 @@ class View:
 
 
 def page(
-    path: str, title: str, icon: str, role: Role = Role.VIEWER, *, group: str = ""
+    path: str,
+    title: str,
+    icon: str,
+    role: Role = Role.VIEWER,
+    *,
+    group: str = "",
+    for_sites: bool = False,
+    is_whole: bool = False,
 ) -> Callable[[Builder], Builder]:
     """Register `build` as the page at `path` for people with `role`, in the order of the navigation."""
-    registered = Page(path, title, icon, role, group)
+    registered = Page(path, title, icon, role, group, for_sites, is_whole)
 
     def register(build: Builder) -> Builder:
         PAGES[path] = registered
@@ -202,8 +209,7 @@ def _frame(view: View, theme: str | None) -> Iterator[None]:
 def _tabs(view: View) -> None:
     """The pages that belong together with this one."""
     group = view.page.group
-    identity = view.session.identity
-    places = [place for path in TABS.get(group, ()) if allows(identity.role, (place := PAGES[path]).role)]
+    places = [place for path in TABS.get(group, ()) if why_closed(place := PAGES[path], view.session) is None]
     if len(places) < 2:
         return
     with Tag("rf-tabs", classes="tabs", role="navigation", aria_label=PAGES[group].title):
@@ -217,7 +223,7 @@ def _rail(view: View) -> None:
         Tag("img", src=asset("ringfence.svg"), alt="")
         Tag("span", "Ringfence", classes="words")
     for place in (PAGES[path] for path in ORDER if path in PAGES):
-        if not allows(view.session.identity.role, place.role):
+        if why_closed(place, view.session) is not None:
             continue
         current = "page" if place.path in (view.page.path, view.page.group) else None
         with Tag("a", classes="place", href=place.path, aria_current=current, title=place.title):
@@ -240,6 +246,9 @@ def _person_menu(view: View) -> None:
             with Tag("div", classes="segments", role="group", aria_label="Appearance"):
                 for choice in ("system", "light", "dark"):
                     Tag("button", choice.capitalize(), type="button", data_set_theme=choice)
+            with Tag("a", classes="button quiet", href="/profile"):
+                ui.icon("manage_accounts").props("aria-hidden=true")
+                Tag("span", "Profile")
             with Tag("a", classes="button quiet", href=f"/password?next={quote(view.page.path, safe='')}"):
                 ui.icon("key").props("aria-hidden=true")
                 Tag("span", "Change password")

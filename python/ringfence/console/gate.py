@@ -16,7 +16,7 @@ from starlette.types import ASGIApp, Receive, Scope, Send
 
 from ringfence.accounts.credentials import Identity, authenticate
 from ringfence.accounts.roles import allows
-from ringfence.api.security import SESSION_COOKIE
+from ringfence.api.security import session_of
 from ringfence.console import documents
 from ringfence.console.session import Session
 from ringfence.database.connection import Database
@@ -39,6 +39,8 @@ class Page:
     icon: str
     role: Role
     group: str = ""  # path of the page whose tabs it stands among; that page itself names its own path
+    for_sites: bool = False  # also for people who are limited to sites: all that it shows comes through `Session.ask`
+    is_whole: bool = False  # shows whole numbers that are nobody's call: not for who sees numbers masked
 
 
 # Every page of the console; filled by `frame.page`.
@@ -75,7 +77,7 @@ class Gate:
 
     async def _admit(self, connection: HTTPConnection, page: Page | None) -> Response | None:
         """Put the Session into the scope, or say what to answer instead of the page."""
-        secret = connection.cookies.get(SESSION_COOKIE)
+        secret = session_of(connection)
         try:
             identity = await run_in_threadpool(self._identify, secret)
         except NotSignedInError:
@@ -92,12 +94,12 @@ class Gate:
             )
         if identity.must_change_password and page is not None:
             return RedirectResponse(f"/password?next={quote(_target(connection), safe='')}", status_code=303)
-        if page is not None and not allows(identity.role, page.role):
-            words = f"Your role is {identity.role.word}; this page needs {page.role.word}."
+        if identity.must_enrol and page is not None:
+            return RedirectResponse(f"/second-factor?next={quote(_target(connection), safe='')}", status_code=303)
+        session = Session(self._database, secret or "", identity, self._jobs, self._settings, _address(connection))
+        if page is not None and (words := why_closed(page, session)) is not None:
             return HTMLResponse(documents.notice("Not allowed", words), status_code=403)
-        connection.scope[SESSION] = Session(
-            self._database, secret or "", identity, self._jobs, self._settings, _address(connection)
-        )
+        connection.scope[SESSION] = session
         return None
 
     def _identify(self, secret: str | None) -> Identity:
@@ -105,6 +107,18 @@ class Gate:
             raise NotSignedInError("sign in first")
         with self._database.connection(even_if_fenced=True) as connection:
             return authenticate(connection, secret)
+
+
+def why_closed(page: Page, session: Session) -> str | None:
+    """Why a page is not for the person; None: it is."""
+    identity = session.identity
+    if not allows(identity.role, page.role):
+        return f"Your role is {identity.role.word}; this page needs {page.role.word}."
+    if identity.is_limited and not page.for_sites:
+        return "This page concerns all sites; you are limited to some."
+    if page.is_whole and session.sight.is_masked:
+        return "This page shows whole numbers, which your role does not see."
+    return None
 
 
 def _ask_to_sign_in(connection: HTTPConnection, page: Page | None) -> Response:

@@ -22,7 +22,7 @@ KINDS = {
 }
 
 
-@page("/policy/lists", "Lists", "list_alt", group="/policy")
+@page("/policy/lists", "Lists", "list_alt", group="/policy", is_whole=True)
 def build(view: View) -> None:
     """Lay out the page."""
     if name := view.query.get("list"):

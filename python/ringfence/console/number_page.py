@@ -17,7 +17,7 @@ from ringfence.numbering.explain import NumberReading, explain_number
 from ringfence.policy.explain import MAX_NUMBER_LENGTH
 
 
-@page("/number", "Number", "dialpad", group="/devices")
+@page("/number", "Number", "dialpad", group="/devices", for_sites=True)
 def build(view: View) -> None:
     """Lay out the page."""
     with Tag("div", classes="page-head"):

@@ -69,7 +69,7 @@ def _stopped(connection: psycopg.Connection, now: datetime) -> list[Call]:
     return sorted(found, key=lambda call: call.time, reverse=True)[:STOPPED_SHOWN]
 
 
-@page("/", "Overview", "space_dashboard")
+@page("/", "Overview", "space_dashboard", for_sites=True)
 def build(view: View) -> None:
     """Lay out the page."""
     with Tag("div", classes="page-head"):

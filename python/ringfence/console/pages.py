@@ -10,6 +10,7 @@ from starlette.types import Scope
 
 # Importing a page registers it.
 from ringfence.console import (  # noqa: F401
+    accounts,
     analytics,
     audit,
     availability,
@@ -24,6 +25,7 @@ from ringfence.console import (  # noqa: F401
     number_page,
     overview,
     policy,
+    profile,
     schedules,
     simulate,
     sites,
@@ -31,6 +33,7 @@ from ringfence.console import (  # noqa: F401
 )
 from ringfence.console.documents import ASSET_PATH, ASSETS
 from ringfence.console.gate import Gate
+from ringfence.console.second_factor import add_second_factor
 from ringfence.console.sign_in import add_sign_in
 from ringfence.database.connection import Database
 from ringfence.settings import Settings
@@ -45,7 +48,8 @@ def mount(app: FastAPI, database: Database, settings: Settings) -> None:
     The console takes what no other route does.
     """
     app.mount(ASSET_PATH, _Assets(directory=ASSETS), name="console-assets")
-    add_sign_in(app, database)
+    add_sign_in(app, app.state.process)
+    add_second_factor(app, database)
     # Before NiceGUI's own mount at the same place, which it shadows: nothing reaches NiceGUI but through the gate.
     app.mount("/", Gate(core.app, database, app.state.process.jobs, app.state.process.settings), name="console")
     _run_nicegui_with(app)

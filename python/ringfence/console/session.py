@@ -1,6 +1,7 @@
 """A signed-in person at an open page: the one way from a page to the domain packages.
 
-Each question runs in a worker thread, in one transaction, after the credential has been checked *again*: a
+Each question runs in a worker thread, in one transaction, after the credential has been checked *again*, and with
+the person's sight (`database.sight`): a
 page that was left open stops showing data the moment its session is revoked or its role no longer suffices.
 """
 
@@ -14,8 +15,9 @@ from nicegui import run
 
 from ringfence.accounts.audit import acting_from
 from ringfence.accounts.credentials import Identity, authenticate
-from ringfence.accounts.roles import allows
+from ringfence.accounts.roles import allows, sight_of
 from ringfence.database.connection import Database
+from ringfence.database.sight import Sight, seeing
 from ringfence.errors import ForbiddenError, UnavailableError
 from ringfence.mediation.jobs import Jobs
 from ringfence.settings import Settings
@@ -49,7 +51,12 @@ class Session:
 
     def may(self, role: Role) -> bool:
         """Whether to offer what needs `role`; `act` is what refuses."""
-        return allows(self.identity.role, role)
+        return allows(self.identity.role, role) and not (self.identity.is_limited and role > Role.VIEWER)
+
+    @property
+    def sight(self) -> Sight:
+        """What the person sees."""
+        return sight_of(self.identity, self.settings.accounts)
 
     async def ask(
         self,
@@ -87,13 +94,32 @@ class Session:
     ) -> R:
         try:
             with acting_from(self._address), self.database.connection() as connection:
-                identity = authenticate(connection, self._secret)
-                if not allows(identity.role, role):
-                    raise ForbiddenError(f"your role is {identity.role.word}; this needs {role.word}")
-                connection.execute("SELECT set_config('statement_timeout', %s, true)", [str(QUESTION_TIMEOUT_MS)])
-                return question(connection, *args, **kwargs)
+                sight = sight_of(self._check(connection, role), self.settings.accounts)
+                if not sight.is_limited:
+                    return _ask(connection, question, *args, **kwargs)
+            with acting_from(self._address), seeing(sight), self.database.connection() as connection:
+                return _ask(connection, question, *args, **kwargs)
         except psycopg.errors.QueryCanceled:
             raise UnavailableError(
                 f"no answer within {QUESTION_TIMEOUT_MS // 1000} seconds; choose a shorter time range or more filters",
                 code="unavailable.timeout",
             ) from None
+
+    def _check(self, connection: psycopg.Connection, role: Role) -> Identity:
+        """Who it is now. NotSignedInError, ForbiddenError."""
+        identity = authenticate(connection, self._secret)
+        if not allows(identity.role, role):
+            raise ForbiddenError(f"your role is {identity.role.word}; this needs {role.word}")
+        if identity.is_limited and role > Role.VIEWER:
+            raise ForbiddenError("this concerns all sites; you are limited to some", code="forbidden.sites")
+        return identity
+
+
+def _ask(
+    connection: psycopg.Connection,
+    question: Callable[Concatenate[psycopg.Connection, P], R],
+    *args: P.args,
+    **kwargs: P.kwargs,
+) -> R:
+    connection.execute("SELECT set_config('statement_timeout', %s, true)", [str(QUESTION_TIMEOUT_MS)])
+    return question(connection, *args, **kwargs)

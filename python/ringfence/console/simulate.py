@@ -68,7 +68,7 @@ class Question:
         )  # fmt: skip
 
 
-@page("/policy/simulate", "Simulate", "science", group="/policy")
+@page("/policy/simulate", "Simulate", "science", group="/policy", is_whole=True)
 def build(view: View) -> None:
     """Lay out the page."""
     with Tag("div", classes="page-head"):

@@ -37,7 +37,7 @@ AS_COUNTRY: dict[str, Any] = {
 NONE = "none"
 
 
-@page("/sites", "Sites", "location_on", group="/devices")
+@page("/sites", "Sites", "location_on", group="/devices", for_sites=True)
 def build(view: View) -> None:
     """Lay out the page."""
     _Page(view)

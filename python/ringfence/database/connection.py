@@ -18,6 +18,7 @@ import structlog
 from psycopg import conninfo
 from psycopg_pool import ConnectionPool, PoolClosed, PoolTimeout, TooManyRequests
 
+from ringfence.database import sight
 from ringfence.database.cluster import embedded_url
 from ringfence.database.programs import OLDEST_MAJOR
 from ringfence.errors import ConfigurationError, FencedError, UnavailableError
@@ -73,10 +74,13 @@ class Database:
         the fence itself.
         """
         connection = self._check_out()
+        seen_with = sight.present_sight()
         try:
             is_read_only = self.fence is not None and not even_if_fenced
             if is_read_only or connection.read_only:
                 connection.read_only = True if is_read_only else None
+            if seen_with.is_limited:
+                sight.limit(connection, seen_with)
             with connection:
                 yield connection
         except psycopg.Error as error:
@@ -86,6 +90,8 @@ class Database:
                 raise UnavailableError(f"database {describe(self.url)}: {_first_line(error)}") from error
             raise
         finally:
+            if seen_with.is_limited:
+                self._unlimit(connection)
             self._pool.putconn(connection)
 
     @contextmanager
@@ -101,6 +107,13 @@ class Database:
                 if not connection.closed:
                     connection.rollback()
                     connection.autocommit = False
+
+    @staticmethod
+    def _unlimit(connection: psycopg.Connection[tuple[Any, ...]]) -> None:
+        try:
+            sight.unlimit(connection)
+        except psycopg.Error:
+            connection.close()  # the pool throws it away: nobody gets it with another's sight
 
     def close(self) -> None:
         """Close all connections; callers that wait for one get UnavailableError."""

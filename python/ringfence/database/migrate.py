@@ -13,6 +13,7 @@ import psycopg
 from psycopg import sql
 
 from ringfence.database.connection import SCHEMA, Database, describe
+from ringfence.database.sight import ensure_views
 from ringfence.errors import UnavailableError
 
 
@@ -21,11 +22,11 @@ def migrate(database: Database) -> None:
 
     ConfigurationError when the database was upgraded by a newer Ringfence, UnavailableError when it cannot be reached.
     """
-    if _revision(database) == max(known_revisions()):
-        return
-    from ringfence.database.upgrade import upgrade
+    if _revision(database) != max(known_revisions()):
+        from ringfence.database.upgrade import upgrade
 
-    upgrade(database)
+        upgrade(database)
+    ensure_views(database)
 
 
 @cache

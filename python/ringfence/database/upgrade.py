@@ -20,6 +20,7 @@ from sqlalchemy.exc import DBAPIError
 from sqlalchemy.pool import NullPool
 
 from ringfence.database.connection import SCHEMA, Database, describe
+from ringfence.database.sight import BY_SITE, MASKED
 from ringfence.errors import ConfigurationError, UnavailableError
 
 # Arbitrary, but the same in every version: "ringfence" in a telephone keypad's digits.
@@ -64,5 +65,7 @@ def _upgrade(connection: Connection, folder: Path, where: str) -> None:
         raise ConfigurationError(
             f"database {where}: its schema ({current}) is newer than this Ringfence knows ({wanted}): upgrade Ringfence"
         )
+    for schema in (BY_SITE, MASKED):  # views of the tables that are changed; `migrate` makes them anew
+        connection.execute(text(f"DROP SCHEMA IF EXISTS {schema} CASCADE"))
     command.upgrade(config, "head")
     log.info("database.migrated", before=current, now=wanted)

@@ -14,6 +14,7 @@ import secrets
 import threading
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
+from contextvars import copy_context
 from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
 from typing import Any, Literal
@@ -121,7 +122,7 @@ class Jobs:
             if pool is None:
                 pool = self._pools[kind] = ThreadPoolExecutor(self._at_once, thread_name_prefix=f"job-{kind}")
             self._jobs[job.id] = job
-            pool.submit(_run, job, work)
+            pool.submit(copy_context().run, _run, job, work)  # a job sees what its owner sees
         return job
 
     def get(self, job_id: str) -> Job:

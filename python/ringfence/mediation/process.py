@@ -10,9 +10,11 @@ from datetime import UTC, datetime
 import structlog
 
 from ringfence.accounts.credentials import purge_credentials
+from ringfence.accounts.entrance import Entrance
 from ringfence.availability import schedule
 from ringfence.availability.backup import BackupOptions
 from ringfence.database.connection import Database
+from ringfence.mediation import retention
 from ringfence.mediation.captures import Captures
 from ringfence.mediation.distribution import Distribution
 from ringfence.mediation.entries_feed import EntriesFeed
@@ -89,9 +91,12 @@ class MediationProcess:
         self.jobs = Jobs()
         self.captures = Captures(settings.data / "captures")
         self.reports = Reports(settings.mail)
+        self.entrance = Entrance(settings.accounts)
         own = (
             ScheduledWork("backup", 5.0, self._start_due_backup),
             ScheduledWork("reports", 5.0, self.reports.start_due),
+            ScheduledWork("drop_old_calls", 3600.0, self._drop_old_calls),
+            ScheduledWork("recheck_people", settings.accounts.ldap.recheck_s, self.entrance.recheck),
         )
         self.leader = Leader(database, (*SCHEDULE, *own))
         self.facts = ProcessFacts(settings.data)
@@ -103,6 +108,9 @@ class MediationProcess:
             job.ended_at is None for job in self.jobs.list(schedule.KIND)
         ):
             self.jobs.start(schedule.KIND, "schedule", schedule.making(self.settings, BackupOptions(), now), now)
+
+    def _drop_old_calls(self, database: Database) -> None:
+        retention.drop_old(database, self.settings.retention, datetime.now(UTC))
 
     @asynccontextmanager
     async def running(self) -> AsyncIterator[None]:

@@ -7,6 +7,7 @@ commit. The name is a site's identity and does not change.
 from __future__ import annotations
 
 import re
+from collections.abc import Iterable
 from dataclasses import dataclass
 from datetime import datetime
 from typing import Any
@@ -76,6 +77,25 @@ def read_site(connection: Connection, name: str) -> SiteEntry:
     if row is None:
         raise NotFoundError(f"site {name!r} does not exist; `ringfence site list` shows those that do")
     return _entry(row)
+
+
+def site_ids(connection: Connection, names: Iterable[str] | None) -> list[int] | None:
+    """The ids of sites by their names, as accounts and tokens are limited to; None stays None. NotFoundError."""
+    if names is None:
+        return None
+    wanted = sorted(set(names))
+    found: dict[str, int] = dict(
+        connection.execute("SELECT name, site_id FROM site WHERE name = ANY(%s)", (wanted,)).fetchall()
+    )
+    for name in wanted:
+        if name not in found:
+            raise NotFoundError(f"site {name!r} does not exist; `ringfence site list` shows those that do")
+    return sorted(int(site_id) for site_id in found.values())
+
+
+def site_names(connection: Connection) -> dict[int, str]:
+    """The names of all sites by their ids."""
+    return dict(connection.execute("SELECT site_id, name FROM site ORDER BY site_id").fetchall())
 
 
 def all_sites(connection: Connection) -> tuple[Site, ...]:

@@ -9,6 +9,7 @@ from typing import Any
 from psycopg import Connection
 
 from ringfence.analytics.calls import Call, read_call, stream_of
+from ringfence.database.sight import require_full_numbers
 from ringfence.errors import InvalidInputError
 from ringfence.mediation.places import read_places
 from ringfence.policy.explain import Question, explain
@@ -26,6 +27,7 @@ def explain_event(connection: Connection, name: str, now: datetime) -> dict[str,
     The answer of `explain`, with `call` (as recorded), `agrees`, and a caution for whatever may make them differ.
     InvalidInputError, NotFoundError.
     """
+    require_full_numbers("explaining a recorded call")
     call = read_call(connection, *_place_of(connection, name))
     device = call.device if call.device in read_places(connection).devices else None
     question = Question(

@@ -18,6 +18,7 @@ from psycopg.rows import class_row
 from ringfence.accounts.audit import record
 from ringfence.accounts.roles import allows
 from ringfence.analytics.saved import find_view
+from ringfence.database.sight import require_all_sites, require_full_numbers
 from ringfence.errors import ConflictError, ForbiddenError, InvalidInputError, NotFoundError
 from ringfence.reports.schedule import Every, Period, Planned, Run, Schedule, Send, State, retry_at
 from ringfence.settings import MAIL_ADDRESS
@@ -163,6 +164,9 @@ def newest_runs(connection: psycopg.Connection, report: Report, limit: int = SHO
 
 def set_report(connection: psycopg.Connection, report: Report, actor: str) -> Report:
     """Add a report, or replace the one of its name, whose owner stays. InvalidInputError names what cannot be."""
+    # The leader sends it, with all sites and whole numbers.
+    require_full_numbers("a report")
+    require_all_sites("a report")
     _check(report)
     (count,) = connection.execute("SELECT count(*) FROM report WHERE name <> %s", [report.name]).fetchone() or (0,)
     if count >= MAX_REPORTS:

@@ -17,6 +17,7 @@ from ringfence.analytics.calls import AnyCall, Call, read_calls
 from ringfence.analytics.enforcement.matching import PLANNED, PLANNING, STATEMENT, values_of
 from ringfence.analytics.enforcement.question import VERDICTS, EnforcementQuery, Place, Verdict
 from ringfence.analytics.sip_calls import SipCall
+from ringfence.database.sight import require_full_numbers, whole_numbers
 from ringfence.errors import InvalidInputError, NotFoundError
 from ringfence.vocabulary import Dataset
 
@@ -155,7 +156,8 @@ def prove(
     values = values_of(query, _probe(connection, query.device), _digits(query.number), bucket_s, query.limit)
     with time_limit(connection, timeout_s):
         connection.execute(PLANNING)
-        rows = connection.execute(STATEMENT.encode(), values).fetchall()
+        with whole_numbers(connection):  # what comes out are places of events, read with the asker's own sight
+            rows = connection.execute(STATEMENT.encode(), values).fetchall()
         connection.execute(PLANNED)
         calls = _calls(connection, rows)
     buckets, series = _series(rows[0][0], query, bucket_s)
@@ -216,6 +218,7 @@ def _probe(connection: psycopg.Connection, name: str | None) -> int | None:
 def _digits(number: str | None) -> int | None:
     if number is None:
         return None
+    require_full_numbers("number: looking for one")
     digits = number.removeprefix("+")
     if not (digits.isascii() and digits.isdigit() and len(digits) <= 18) or digits.startswith("0"):
         raise InvalidInputError(f"number: {number!r} is not E.164, must be such as +12105550123")

@@ -15,7 +15,7 @@ from ringfence.analytics.views import GROUPINGS, MAX_LIMIT, VIEWS, AnalyticsQuer
 from ringfence.analytics.words import parse_dataset
 from ringfence.api.context import CurrentDatabase
 from ringfence.api.event_filter import WantedEvents
-from ringfence.api.security import Viewer
+from ringfence.api.security import SiteViewer
 from ringfence.api.spreadsheet import csv_line
 from ringfence.vocabulary import Dataset
 
@@ -90,7 +90,7 @@ Asked = Annotated[AnalyticsQuery, Depends(_query)]
 
 
 @router.get("/views")
-def list_views(identity: Viewer) -> Choices:
+def list_views(identity: SiteViewer) -> Choices:
     """The datasets, views and groupings there are."""
     views = [
         ViewChoice(
@@ -116,7 +116,7 @@ def list_views(identity: Viewer) -> Choices:
 
 @router.get("")
 def analytics(
-    identity: Viewer,
+    identity: SiteViewer,
     database: CurrentDatabase,
     query: Asked,
     compare: Annotated[
@@ -138,7 +138,7 @@ def analytics(
     },
 )
 def export_view(
-    identity: Viewer,
+    identity: SiteViewer,
     database: CurrentDatabase,
     query: Asked,
     format: Annotated[Literal["csv", "parquet"], Query()] = "csv",  # noqa: A002 - the parameter's name in the URL

@@ -8,7 +8,7 @@ from fastapi import APIRouter, Path
 from pydantic import BaseModel, ConfigDict, StringConstraints
 
 from ringfence.api.context import CurrentDatabase
-from ringfence.api.security import Administrator, Viewer
+from ringfence.api.security import Administrator, SiteAdministrator, SiteViewer
 from ringfence.mediation import devices
 
 router = APIRouter(prefix="/devices", tags=["devices"])
@@ -45,7 +45,7 @@ class Registered(BaseModel):
 
 
 @router.get("")
-def list_devices(identity: Viewer, database: CurrentDatabase) -> dict[str, Any]:
+def list_devices(identity: SiteViewer, database: CurrentDatabase) -> dict[str, Any]:
     """Every registered device and what it last reported."""
     with database.connection() as connection:
         return {"devices": [device.as_json() for device in devices.list_devices(connection)]}
@@ -62,14 +62,14 @@ def register(body: RegisterBody, identity: Administrator, database: CurrentDatab
 
 
 @router.get("/{name}")
-def show(name: DeviceName, identity: Viewer, database: CurrentDatabase) -> dict[str, Any]:
+def show(name: DeviceName, identity: SiteViewer, database: CurrentDatabase) -> dict[str, Any]:
     """One device: what it should enforce, what it was last seen to, and what it reported."""
     with database.connection() as connection:
         return devices.read_device(connection, name).as_json()
 
 
 @router.patch("/{name}")
-def edit(name: DeviceName, body: EditBody, identity: Administrator, database: CurrentDatabase) -> dict[str, Any]:
+def edit(name: DeviceName, body: EditBody, identity: SiteAdministrator, database: CurrentDatabase) -> dict[str, Any]:
     """Say that it stands at another site, or note something; what is left out stays."""
     with database.connection() as connection:
         devices.edit_device(connection, name, identity.name, site=body.site, note=body.note)
@@ -77,7 +77,7 @@ def edit(name: DeviceName, body: EditBody, identity: Administrator, database: Cu
 
 
 @router.delete("/{name}", status_code=204)
-def revoke(name: DeviceName, identity: Administrator, database: CurrentDatabase) -> None:
+def revoke(name: DeviceName, identity: SiteAdministrator, database: CurrentDatabase) -> None:
     """Take a device's credential away."""
     with database.connection() as connection:
         devices.revoke_device(connection, name, identity.name)

@@ -20,7 +20,7 @@ from ringfence.analytics.enforcement.question import (
 )
 from ringfence.analytics.enforcement.report import prove
 from ringfence.api.context import CurrentDatabase
-from ringfence.api.security import Viewer
+from ringfence.api.security import SiteViewer
 from ringfence.errors import InvalidInputError
 
 router = APIRouter(prefix="/enforcement", tags=["analytics"])
@@ -60,7 +60,7 @@ class Enforcement(BaseModel):
 
 @router.get("")
 def enforcement(
-    identity: Viewer,
+    identity: SiteViewer,
     database: CurrentDatabase,
     verdict: Annotated[
         str | None, Query(max_length=32, description="which calls are listed; counts are of all verdicts")

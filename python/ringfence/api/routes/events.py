@@ -20,7 +20,7 @@ from ringfence.analytics.cursor import Cursor
 from ringfence.analytics.words import parse_dataset
 from ringfence.api.context import CurrentDatabase
 from ringfence.api.event_filter import WantedEvents
-from ringfence.api.security import Viewer
+from ringfence.api.security import SiteViewer
 from ringfence.api.spreadsheet import csv_line
 from ringfence.database.connection import Database
 from ringfence.errors import InvalidInputError
@@ -75,7 +75,7 @@ Wanted = Annotated[CallFilter, Depends(_wanted)]
 
 @router.get("")
 def events(
-    identity: Viewer,
+    identity: SiteViewer,
     database: CurrentDatabase,
     wanted: Wanted,
     limit: Annotated[int, Query(ge=1, le=MAX_LIMIT)] = 100,
@@ -91,7 +91,7 @@ def events(
 
 @router.get("/new")
 def new_events(
-    identity: Viewer,
+    identity: SiteViewer,
     database: CurrentDatabase,
     wanted: Wanted,
     position: Annotated[str | None, Query(max_length=65_536, description="absent: begin now, with no calls")] = None,
@@ -115,7 +115,7 @@ def new_events(
     },
 )
 def export(
-    identity: Viewer,
+    identity: SiteViewer,
     database: CurrentDatabase,
     wanted: Wanted,
     format: Annotated[Literal["ndjson", "csv", "parquet"], Query()] = "ndjson",  # noqa: A002 - the name in the URL
@@ -184,7 +184,7 @@ def _parse_position(text: str) -> dict[int, int]:
 @router.get("/{id}")
 def one_call(
     id: Annotated[str, Path(max_length=128, description="`id` of a call, of either dataset")],  # noqa: A002 - as in the URL
-    identity: Viewer,
+    identity: SiteViewer,
     database: CurrentDatabase,
 ) -> WholeCall:
     """One call with what belongs to it: the decisions about it, all legs that probes saw, and what became of them."""

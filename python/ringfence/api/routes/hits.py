@@ -11,7 +11,7 @@ from pydantic import AwareDatetime, BaseModel, ConfigDict, Field
 
 from ringfence.analytics.hits import rule_hits
 from ringfence.api.context import CurrentDatabase, CurrentProcess
-from ringfence.api.security import Analyst, Viewer
+from ringfence.api.security import Analyst, SiteViewer, Viewer
 from ringfence.mediation import entry_hits, usage
 
 router = APIRouter(prefix="/hits", tags=["policy"])
@@ -32,7 +32,7 @@ class EntryHitsBody(BaseModel):
 
 @router.get("/rules")
 def hits_of_rules(
-    identity: Viewer, database: CurrentDatabase, start: Moment = None, end: Moment = None, device: Name = None
+    identity: SiteViewer, database: CurrentDatabase, start: Moment = None, end: Moment = None, device: Name = None
 ) -> dict[str, Any]:
     """Every rule that ever matched a call; by default over the last seven days, on all devices."""
     now = datetime.now(UTC)

@@ -7,7 +7,7 @@ from typing import Annotated, Any
 from fastapi import APIRouter, Query
 
 from ringfence.api.context import CurrentDatabase
-from ringfence.api.security import Viewer
+from ringfence.api.security import SiteViewer
 from ringfence.mediation.sites import first_site, read_site
 from ringfence.numbering.explain import explain_number
 from ringfence.policy.explain import MAX_NUMBER_LENGTH
@@ -17,7 +17,7 @@ router = APIRouter(prefix="/numbers", tags=["sites"])
 
 @router.get("/explain")
 def explain(
-    identity: Viewer,
+    identity: SiteViewer,
     database: CurrentDatabase,
     number: Annotated[str, Query(max_length=MAX_NUMBER_LENGTH)],
     site: Annotated[str | None, Query(max_length=64)] = None,

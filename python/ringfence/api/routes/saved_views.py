@@ -11,7 +11,7 @@ from pydantic import BaseModel, ConfigDict
 from ringfence.accounts.roles import allows
 from ringfence.analytics.saved import delete_view, list_saved, save_view
 from ringfence.api.context import CurrentDatabase
-from ringfence.api.security import Viewer
+from ringfence.api.security import SiteViewer
 from ringfence.errors import ForbiddenError
 from ringfence.vocabulary import Role
 
@@ -29,14 +29,14 @@ class SavedBody(BaseModel):
 
 
 @router.get("")
-def saved_views(identity: Viewer, database: CurrentDatabase) -> list[dict[str, Any]]:
+def saved_views(identity: SiteViewer, database: CurrentDatabase) -> list[dict[str, Any]]:
     """One's own, then those that others share."""
     with database.connection() as connection:
         return [view.as_json() for view in list_saved(connection, identity.name)]
 
 
 @router.put("/{name}")
-def save(name: Name, body: SavedBody, identity: Viewer, database: CurrentDatabase) -> dict[str, Any]:
+def save(name: Name, body: SavedBody, identity: SiteViewer, database: CurrentDatabase) -> dict[str, Any]:
     """Keep a view under a name; one's own of the same name is replaced. Sharing needs the role analyst."""
     if body.shared and not allows(identity.role, Role.ANALYST):
         raise ForbiddenError(f"your role is {identity.role.word}; sharing a view needs {Role.ANALYST.word}")
@@ -46,7 +46,7 @@ def save(name: Name, body: SavedBody, identity: Viewer, database: CurrentDatabas
 
 
 @router.delete("/{name}", status_code=status.HTTP_204_NO_CONTENT)
-def delete(name: Name, identity: Viewer, database: CurrentDatabase) -> None:
+def delete(name: Name, identity: SiteViewer, database: CurrentDatabase) -> None:
     """Take one's own view away."""
     with database.connection() as connection:
         delete_view(connection, identity.name, name)

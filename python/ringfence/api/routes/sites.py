@@ -8,7 +8,7 @@ from fastapi import APIRouter, Path
 from pydantic import BaseModel, ConfigDict, Field
 
 from ringfence.api.context import CurrentDatabase
-from ringfence.api.security import Administrator, Viewer
+from ringfence.api.security import Administrator, SiteAdministrator, SiteViewer
 from ringfence.mediation import sites
 from ringfence.numbering.dial_plan import site_from
 
@@ -53,7 +53,7 @@ class NewSite(SiteFields):
 
 
 @router.get("")
-def list_sites(identity: Viewer, database: CurrentDatabase) -> dict[str, Any]:
+def list_sites(identity: SiteViewer, database: CurrentDatabase) -> dict[str, Any]:
     """Every site with its dial plan."""
     with database.connection() as connection:
         return {"sites": [site.as_json() for site in sites.list_sites(connection)]}
@@ -69,14 +69,16 @@ def add_site(body: NewSite, identity: Administrator, database: CurrentDatabase) 
 
 
 @router.get("/{name}")
-def show_site(name: SiteName, identity: Viewer, database: CurrentDatabase) -> dict[str, Any]:
+def show_site(name: SiteName, identity: SiteViewer, database: CurrentDatabase) -> dict[str, Any]:
     """One site with its dial plan."""
     with database.connection() as connection:
         return sites.read_site(connection, name).as_json()
 
 
 @router.patch("/{name}")
-def edit_site(name: SiteName, body: SiteFields, identity: Administrator, database: CurrentDatabase) -> dict[str, Any]:
+def edit_site(
+    name: SiteName, body: SiteFields, identity: SiteAdministrator, database: CurrentDatabase
+) -> dict[str, Any]:
     """Change fields of a site."""
     with database.connection() as connection:
         return sites.edit_site(connection, name, body.changes(), identity.name).as_json()
