@@ -36,6 +36,7 @@ RESOURCES = (
     "hits",
     "sites",
     "devices",
+    "invitations",
     "edge",
     "edge_events",
     "analytics",

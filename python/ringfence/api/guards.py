@@ -31,6 +31,9 @@ _PAGE_POLICY = (
     "img-src 'self' data: blob:; font-src 'self' data:; connect-src 'self' ws: wss:; worker-src 'self' blob:; "
     "object-src 'none'; base-uri 'self'; form-action 'self'; frame-ancestors 'none'"
 )
+# What no page of ours uses; the clipboard is written to with a credential that was just made.
+_PERMISSIONS = "camera=(), geolocation=(), microphone=(), payment=(), usb=(), clipboard-write=(self)"
+_HSTS = "max-age=31536000"  # RFC 6797; a browser keeps to it only where it believes the certificate
 _UNSAFE = {"POST", "PUT", "PATCH", "DELETE"}
 
 
@@ -52,7 +55,7 @@ class Guards:
             return
         is_api = scope["path"].startswith("/api/")
         headers = Headers(scope=scope)
-        guarded_send = _with_headers(send, is_api, await _meet(scope, headers))
+        guarded_send = _with_headers(send, is_api, await _meet(scope, headers), is_covered=scope["scheme"] == "https")
         if scope["method"] in _UNSAFE and _is_foreign(headers):
             message = "this request comes from another site's page"
             await refusal("forbidden.origin", message)(scope, receive, guarded_send)
@@ -114,7 +117,7 @@ def _too_large(limit: int) -> str:
     return f"request body: is larger than {limit // MIB} MiB"
 
 
-def _with_headers(send: Send, is_api: bool, term: str | None) -> Send:
+def _with_headers(send: Send, is_api: bool, term: str | None, *, is_covered: bool) -> Send:
     async def sending(message: Message) -> None:
         if message["type"] == "http.response.start":
             headers = MutableHeaders(scope=message)
@@ -122,6 +125,9 @@ def _with_headers(send: Send, is_api: bool, term: str | None) -> Send:
             headers["X-Frame-Options"] = "DENY"
             headers["Referrer-Policy"] = "same-origin"
             headers["Cross-Origin-Opener-Policy"] = "same-origin"
+            headers["Permissions-Policy"] = _PERMISSIONS
+            if is_covered:
+                headers["Strict-Transport-Security"] = _HSTS
             headers.setdefault("Content-Security-Policy", _API_POLICY if is_api else _PAGE_POLICY)
             if is_api:
                 headers["Cache-Control"] = "no-store"

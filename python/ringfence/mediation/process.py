@@ -13,6 +13,7 @@ from ringfence.accounts.credentials import purge_credentials
 from ringfence.availability import schedule
 from ringfence.availability.backup import BackupOptions
 from ringfence.database.connection import Database
+from ringfence.mediation.audit_watch import EVERY_S, AuditWatch
 from ringfence.mediation.captures import Captures
 from ringfence.mediation.distribution import Distribution
 from ringfence.mediation.entries_feed import EntriesFeed
@@ -23,11 +24,13 @@ from ringfence.mediation.jobs import Jobs
 from ringfence.mediation.leader import Leader, ScheduledWork
 from ringfence.mediation.list_feeds import ListFeeds
 from ringfence.mediation.membership import Membership
+from ringfence.mediation.trust_keys import open_tls, partner_trust, public_address
 from ringfence.node.facts import ProcessFacts
 from ringfence.policy import dynamic, installation
 from ringfence.policy.lists import contents
 from ringfence.reports.sending import Reports
 from ringfence.settings import Settings
+from ringfence.trust.enrolment_token import EnrolmentToken
 
 log = structlog.get_logger()
 
@@ -82,16 +85,21 @@ class MediationProcess:
     def __init__(self, settings: Settings, database: Database) -> None:
         self.settings = settings
         self.database = database
-        self.membership = Membership(database, settings.availability.partners, settings.data)
+        self.tls = open_tls(settings, database)
+        self.membership = Membership(
+            database, settings.availability.partners, settings.data, partner_trust(settings.trust, self.tls)
+        )
         self.distribution = Distribution(database)
         self.entries_feed = EntriesFeed(database)
         self.ingest = Ingest(database)
         self.jobs = Jobs()
         self.captures = Captures(settings.data / "captures")
         self.reports = Reports(settings.mail)
+        self.audit_watch = AuditWatch(settings.data)
         own = (
             ScheduledWork("backup", 5.0, self._start_due_backup),
             ScheduledWork("reports", 5.0, self.reports.start_due),
+            ScheduledWork("audit_anchor", EVERY_S, self.audit_watch.keep_anchor),
         )
         self.leader = Leader(database, (*SCHEDULE, *own))
         self.facts = ProcessFacts(settings.data)
@@ -103,6 +111,12 @@ class MediationProcess:
             job.ended_at is None for job in self.jobs.list(schedule.KIND)
         ):
             self.jobs.start(schedule.KIND, "schedule", schedule.making(self.settings, BackupOptions(), now), now)
+
+    def way_here(self, addresses: tuple[str, ...] = ()) -> EnrolmentToken:
+        """How a device reaches this mediation and knows it: at `addresses`, or at its own."""
+        return EnrolmentToken(
+            addresses or (public_address(self.settings),), self.tls.shown.facts.fingerprint if self.tls else None
+        )
 
     @asynccontextmanager
     async def running(self) -> AsyncIterator[None]:
