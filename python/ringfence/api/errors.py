@@ -22,13 +22,22 @@ STATUSES = {
     "method_not_allowed": 405,
     "conflict": 409,
     "gap": 409,
+    "too_slow": 408,
     "too_large": 413,
+    "unsupported": 415,
     "too_many": 429,
     "internal": 500,
     "configuration": 500,
     "unavailable": 503,
 }
-_CODES = {401: "not_signed_in", 403: "forbidden", 404: "not_found", 405: "method_not_allowed", 413: "too_large"}
+_CODES = {
+    401: "not_signed_in",
+    403: "forbidden",
+    404: "not_found",
+    405: "method_not_allowed",
+    408: "too_slow",
+    413: "too_large",
+}
 _RETRY_AFTER_S = {429: "5", 503: "1"}
 log = structlog.get_logger()
 

@@ -17,6 +17,8 @@ HEAD_S = 15.0
 # As much as a browser with many cookies needs; most servers allow 8 to 64 KiB.
 HEAD_BYTES = 64 << 10
 HEADERS = 100
+# What is taken of a refused body before its connection goes.
+UNWANTED_BYTES = 1 << 20
 PEER_CERTIFICATE = "peer_certificate"
 
 
@@ -28,6 +30,7 @@ class GuardedProtocol(HttpToolsProtocol):
         self._head_timer: asyncio.TimerHandle | None = None
         self._head_bytes = 0
         self._is_in_head = True
+        self._unwanted_bytes = 0
 
     def connection_made(self, transport: asyncio.Transport) -> None:  # type: ignore[override]
         """Keep who it is, and wait for the first request."""
@@ -45,7 +48,7 @@ class GuardedProtocol(HttpToolsProtocol):
     def on_message_begin(self) -> None:
         """A request's first octet."""
         super().on_message_begin()
-        self._head_bytes = 0
+        self._head_bytes = self._unwanted_bytes = 0
         self._await_head()
 
     def on_header(self, name: bytes, value: bytes) -> None:
@@ -60,6 +63,15 @@ class GuardedProtocol(HttpToolsProtocol):
         self._head_done()
         if not self.transport.is_closing():
             super().on_headers_complete()
+
+    def on_body(self, body: bytes) -> None:
+        """A part of a body; what is still sent once the answer is out is read for a while, so that it is heard."""
+        if self.cycle.response_complete:
+            self._unwanted_bytes += len(body)
+            if self._unwanted_bytes > UNWANTED_BYTES:
+                self.transport.close()
+            return
+        super().on_body(body)
 
     def data_received(self, data: bytes) -> None:
         """A part of a request; a head that does not end is cut off."""
