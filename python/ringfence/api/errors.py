@@ -81,6 +81,13 @@ def add_handlers(app: FastAPI) -> None:
         log.warning("api.database_away", path=request.url.path, error=str(error).strip().split("\n")[0])
         return refusal("unavailable", "database: cannot be reached now; try again")
 
+    @app.exception_handler(psycopg.DataError)
+    async def _unstorable(request: Request, error: psycopg.DataError) -> JSONResponse:
+        # NUL, in text or in JSON: PostgreSQL keeps any character but this. Whatever else it refuses is our mistake.
+        if isinstance(error, psycopg.errors.UntranslatableCharacter) or "NUL" in str(error):
+            return refusal("invalid", "text: holds the character NUL, which cannot be kept")
+        raise error
+
     @app.exception_handler(HTTPException)
     async def _http(request: Request, error: HTTPException) -> JSONResponse:
         code = _CODES.get(error.status_code, "invalid" if error.status_code < 500 else "internal")

@@ -71,6 +71,10 @@ class Guards:
             message = "this request comes from another site's page"
             await refusal("forbidden.origin", message)(scope, receive, guarded_send)
             return
+        if is_api and ("\x00" in scope["path"] or b"%00" in scope["query_string"]):
+            # Here and not where it is used: an answer that is on its way already cannot be taken back.
+            await refusal("invalid", "address: holds the character NUL")(scope, receive, guarded_send)
+            return
         if is_api and not self._rates_of(scope).take(scope, headers):
             message = "request: asked too often; wait some seconds, or ask for more at once"
             await refusal("too_many", message)(scope, receive, guarded_send)

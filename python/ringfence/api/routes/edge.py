@@ -18,6 +18,7 @@ from ringfence.database.connection import Database
 from ringfence.errors import ForbiddenError
 from ringfence.mediation import device_certificates, devices
 from ringfence.mediation.devices import Device, Heartbeat
+from ringfence.mediation.http_protocol import PEER_CERTIFICATE
 from ringfence.policy.lists import contents
 
 router = APIRouter(prefix="/edge", tags=["edge"])
@@ -200,7 +201,7 @@ def next_certificate(
     body: RequestBody, request: Request, device: CurrentDevice, database: CurrentDatabase, process: CurrentProcess
 ) -> NextCertificate:
     """The next certificate of a device that came with one of ours; the one before ends soon after this is used."""
-    if request.state.peer_certificate is None or process.settings.api.tls.client_ca is not None:
+    if getattr(request.state, PEER_CERTIFICATE, None) is None or process.settings.api.tls.client_ca is not None:
         raise ForbiddenError("certificate: is renewed here only for a device that shows one that was issued here")
     with database.connection() as connection:
         return NextCertificate(
