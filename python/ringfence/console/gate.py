@@ -22,6 +22,7 @@ from ringfence.console.session import Session
 from ringfence.database.connection import Database
 from ringfence.errors import NotSignedInError, UnavailableError
 from ringfence.mediation.jobs import Jobs
+from ringfence.mediation.process import MediationProcess
 from ringfence.settings import Settings
 from ringfence.vocabulary import Role
 
@@ -48,7 +49,10 @@ PAGES: dict[str, Page] = {}
 class Gate:
     """ASGI application around NiceGUI's: files for everyone, pages and live connections for whom they are for."""
 
-    def __init__(self, app: ASGIApp, database: Database, jobs: Jobs, settings: Settings) -> None:
+    def __init__(
+        self, app: ASGIApp, database: Database, jobs: Jobs, settings: Settings, process: MediationProcess | None = None
+    ) -> None:
+        self._process = process
         self._app = app
         self._database = database
         self._jobs = jobs
@@ -96,7 +100,7 @@ class Gate:
             words = f"Your role is {identity.role.word}; this page needs {page.role.word}."
             return HTMLResponse(documents.notice("Not allowed", words), status_code=403)
         connection.scope[SESSION] = Session(
-            self._database, secret or "", identity, self._jobs, self._settings, _address(connection)
+            self._database, secret or "", identity, self._jobs, self._settings, _address(connection), self._process
         )
         return None
 

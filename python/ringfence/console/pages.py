@@ -47,7 +47,11 @@ def mount(app: FastAPI, database: Database, settings: Settings) -> None:
     app.mount(ASSET_PATH, _Assets(directory=ASSETS), name="console-assets")
     add_sign_in(app, database)
     # Before NiceGUI's own mount at the same place, which it shadows: nothing reaches NiceGUI but through the gate.
-    app.mount("/", Gate(core.app, database, app.state.process.jobs, app.state.process.settings), name="console")
+    app.mount(
+        "/",
+        Gate(core.app, database, app.state.process.jobs, app.state.process.settings, app.state.process),
+        name="console",
+    )
     _run_nicegui_with(app)
 
 
