@@ -176,7 +176,7 @@ class TestOwnCertificate:
     def test_it_is_taken_live_when_it_changes_and_a_bad_one_is_not(self, tmp_path: Path) -> None:
         first, second = make_listener(["pbx.example"], NOW), make_listener(["pbx.example"], NOW)
         settings = write_pair(tmp_path, first)
-        tls = ListenerTls(settings, "127.0.0.1", no_pair)
+        tls = ListenerTls(settings, None, no_pair)
         assert (tls.refresh(), tls.fault) == (False, None)
         write_pair(tmp_path, KeyPair(second.certificate, first.key))
         assert tls.refresh() is False
@@ -195,7 +195,7 @@ class TestOwnCertificate:
         links = TlsSettings(certificate=tmp_path / "live.pem", key=tmp_path / "live.key")
         for suffix in ("pem", "key"):
             (tmp_path / f"live.{suffix}").symlink_to(f"1.{suffix}")
-        tls = ListenerTls(links, "127.0.0.1", no_pair)
+        tls = ListenerTls(links, None, no_pair)
         for suffix in ("pem", "key"):
             (tmp_path / f"live.{suffix}").unlink()
             (tmp_path / f"live.{suffix}").symlink_to(f"2.{suffix}")
@@ -211,14 +211,14 @@ class TestOwnCertificate:
         }
         for words, pair in cases.items():
             with pytest.raises(ConfigurationError, match=words) as caught:
-                ListenerTls(write_pair(tmp_path, pair), "127.0.0.1", no_pair)
+                ListenerTls(write_pair(tmp_path, pair), None, no_pair)
             assert caught.value.message.startswith("api.tls.")
         with pytest.raises(ConfigurationError, match="nothing-here"):
-            ListenerTls(TlsSettings(certificate=tmp_path / "nothing-here", key=tmp_path / "x"), "127.0.0.1", no_pair)
+            ListenerTls(TlsSettings(certificate=tmp_path / "nothing-here", key=tmp_path / "x"), None, no_pair)
 
     def test_soon_to_expire_and_a_wrong_name_are_worth_a_look(self, tmp_path: Path) -> None:
-        tls = ListenerTls(write_pair(tmp_path, make_listener(["pbx.example"], NOW)), "192.0.2.7", no_pair)
-        assert tls.notes(NOW) == ["TLS: the certificate is for pbx.example, not 192.0.2.7"]
+        tls = ListenerTls(write_pair(tmp_path, make_listener(["pbx.example"], NOW)), "sip.example", no_pair)
+        assert tls.notes(NOW) == ["TLS: the certificate is for pbx.example, not sip.example as api.address says"]
         end = NOW + certificates.LISTENER_LIFETIME
         assert "expires in 9 days" in tls.notes(end - timedelta(days=9, hours=12))[0]
         assert "clients refuse it" in tls.notes(end + timedelta(days=1))[0]

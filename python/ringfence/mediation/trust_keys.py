@@ -40,7 +40,8 @@ def open_tls(settings: Settings, database: Database) -> ListenerTls | None:
         with database.connection(even_if_fenced=True) as connection:
             return _ensure(connection, "listener", lambda: certificates.make_listener(_names(settings), _now()))
 
-    tls = ListenerTls(settings.api.tls, settings.api.host, made)
+    name = urlsplit(settings.api.address).hostname if settings.api.address else None
+    tls = ListenerTls(settings.api.tls, name, made)
     tls.trust_devices(_authorities(settings, database))
     return tls
 

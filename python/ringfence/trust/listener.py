@@ -42,10 +42,13 @@ class Shown:
 class ListenerTls:
     """One listener's TLS. Methods may be called from any thread."""
 
-    def __init__(self, settings: TlsSettings, host: str, made: Callable[[], KeyPair]) -> None:
-        """Take the certificate; `made` gives the self-signed one. ConfigurationError says what is wrong with it."""
+    def __init__(self, settings: TlsSettings, name: str | None, made: Callable[[], KeyPair]) -> None:
+        """Take the certificate; `made` gives the self-signed one. ConfigurationError says what is wrong with it.
+
+        `name`: what clients ask for, as far as that is known.
+        """
         self._settings = settings
-        self._host = host
+        self._name = name
         self._lock = Lock()
         self._seen: tuple[object, ...] = ()
         self.fault: str | None = None  # why a changed file was not taken
@@ -89,10 +92,9 @@ class ListenerTls:
             notes.append(f"TLS: the certificate expired on {self.shown.facts.not_after:%Y-%m-%d}: clients refuse it")
         elif left < EXPIRES_SOON:
             notes.append(f"TLS: the certificate expires in {left.days} days: renew it")
-        if self.shown.is_own and not self._is_wildcard and not self.shown.facts.covers(self._host):
-            notes.append(
-                f"TLS: the certificate is for {', '.join(self.shown.facts.names) or 'no name'}, not {self._host}"
-            )
+        if self.shown.is_own and self._name is not None and not self.shown.facts.covers(self._name):
+            names = ", ".join(self.shown.facts.names) or "no name"
+            notes.append(f"TLS: the certificate is for {names}, not {self._name} as api.address says")
         return notes
 
     def as_json(self) -> dict[str, Any]:
@@ -104,10 +106,6 @@ class ListenerTls:
             "not_after": facts.not_after.isoformat(),
             "is_own": self.shown.is_own,
         }
-
-    @property
-    def _is_wildcard(self) -> bool:
-        return self._host in ("0.0.0.0", "::")  # noqa: S104 - compared with, not bound
 
     def _marks(self) -> tuple[object, ...]:
         """What tells changed files: also of a link that points elsewhere now, as ACME clients leave it."""
