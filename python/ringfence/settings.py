@@ -17,6 +17,7 @@ from typing import Annotated, Any, Literal, Self
 from pydantic import BaseModel, ConfigDict, Field, ValidationError, field_validator, model_validator
 
 from ringfence.errors import ConfigurationError
+from ringfence.trust.address import fault_of_address
 
 ENVIRONMENT_PREFIX = "RINGFENCE_"
 # Read by the test suite and the build, not settings of the product.
@@ -28,6 +29,13 @@ MAIL_ADDRESS = re.compile(
 )
 
 Port = Annotated[int, Field(ge=0, le=65535)]
+
+
+def _covered(addresses: tuple[str, ...]) -> tuple[str, ...]:
+    """No credential travels a wire in clear."""
+    for fault in filter(None, map(fault_of_address, addresses)):
+        raise ValueError(fault)
+    return addresses
 
 
 class _Section(BaseModel):
@@ -233,6 +241,11 @@ class EdgeSettings(_Section):
     metrics_port: Port = Field(0, description="0 picks a free port")
     hep_out: HepOutSettings = HepOutSettings()
 
+    @field_validator("mediation")
+    @classmethod
+    def _addresses(cls, value: tuple[str, ...]) -> tuple[str, ...]:
+        return _covered(value)
+
     @model_validator(mode="after")
     def _pair(self) -> Self:
         if (self.certificate_file is None) != (self.key_file is None):
@@ -303,15 +316,12 @@ class LogSettings(_Section):
 class AvailabilitySettings(_Section):
     """The other pairs of this cluster: who is asked whether it was made the active one."""
 
-    partners: tuple[str, ...] = Field((), description="mediation URLs of the other pairs, http://HOST:PORT")
+    partners: tuple[str, ...] = Field((), description="mediation URLs of the other pairs, https://HOST:PORT")
 
     @field_validator("partners")
     @classmethod
     def _urls(cls, value: tuple[str, ...]) -> tuple[str, ...]:
-        for url in value:
-            if not url.startswith(("http://", "https://")):
-                raise ValueError(f"{url!r} must be http://HOST:PORT")
-        return value
+        return _covered(value)
 
 
 class Settings(_Section):

@@ -20,9 +20,10 @@ from ringfence.mediation.app import serve
 from ringfence.mediation.client import Client
 from ringfence.settings import Settings, TlsSettings, load_settings
 from ringfence.trust import certificates
+from ringfence.trust.address import check_address
 from ringfence.trust.certificates import KeyPair, make_listener, read_certificate
 from ringfence.trust.listener import ListenerTls
-from ringfence.trust.verification import Trust, check_address, client_context
+from ringfence.trust.verification import Trust, client_context
 
 NOW = datetime.now(UTC)
 
@@ -160,6 +161,13 @@ class TestClient:
             check_address(url, "url")
         with pytest.raises(ConfigurationError):
             connect(load_settings(None, {"RINGFENCE_URL": url, "RINGFENCE_TOKEN": "x"}))
+
+    @pytest.mark.parametrize("setting", ["EDGE_MEDIATION", "AVAILABILITY_PARTNERS"])
+    def test_nor_do_edges_and_pairs_start_with_such_an_address(self, setting: str) -> None:
+        with pytest.raises(
+            ConfigurationError, match=r"would send a credential in clear; expected https://192\.0\.2\.1"
+        ):
+            load_settings(None, {f"RINGFENCE_{setting}": "https://a,http://192.0.2.1:8420"})
 
     def test_a_fingerprint_is_taken_as_people_write_it(self, covered: RunningMediation) -> None:
         known = str(covered.fingerprint)

@@ -13,7 +13,8 @@ from ringfence.errors import ConfigurationError, ForbiddenError, InvalidInputErr
 from ringfence.mediation.client import Client
 from ringfence.mediation.local_files import mediation_file, place_trust
 from ringfence.settings import Settings
-from ringfence.trust.verification import Trust, check_address, trust_of
+from ringfence.trust.address import check_address
+from ringfence.trust.verification import Trust, trust_of
 
 
 def connect(settings: Settings) -> Client:

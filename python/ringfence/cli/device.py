@@ -196,7 +196,7 @@ def _say(device: dict[str, Any], as_json: bool) -> None:
             ("last seen (UTC)", (device["last_seen_at"] or "")[:19]),
             ("address", device["address"]),
             ("clock", _clock(device["clock_offset_us"])),
-            ("certificate until (UTC)", (device["certificate_until"] or "")[:19]),
+            ("certificate until", (device["certificate_until"] or "")[:19]),
             ("software", device["software"]),
             ("installed version", device["wanted_version"] or "none"),
             ("installed by", device["wanted_from"]),

@@ -27,6 +27,7 @@ from ringfence.errors import ConfigurationError, InvalidInputError
 from ringfence.log import configure_logging
 from ringfence.node.supervisor import lock_node
 from ringfence.settings import Settings
+from ringfence.trust.address import check_address
 
 
 def register(app: typer.Typer) -> None:
@@ -84,6 +85,8 @@ def init(
     """Make this (stopped) node the standby of HOST. Afterwards `ringfence up` follows the active."""
     settings = _settings(config, data, trust__fingerprints=fingerprint or None)
     ca_file = ca_file or settings.trust.ca_file
+    if "://" in host:
+        check_address(host, "HOST")
     if settings.database.url is not None:
         raise ConfigurationError("standby: the database is external (database.url): let it replicate by its own means")
     wanted = Standby(

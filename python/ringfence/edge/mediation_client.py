@@ -25,7 +25,7 @@ from ringfence.errors import (
     RingfenceError,
     UnavailableError,
 )
-from ringfence.trust.verification import check_address
+from ringfence.trust.address import check_address
 
 _PREFIX = "/api/v1/edge"
 _ARROW = "application/vnd.apache.arrow.stream"

@@ -12,7 +12,7 @@ from dataclasses import dataclass
 from typing import Self
 
 from ringfence.errors import InvalidInputError
-from ringfence.trust.verification import check_address
+from ringfence.trust.address import check_address
 
 _PREFIX = "rfe_"
 _LONGEST = 4096

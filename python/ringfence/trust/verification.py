@@ -13,9 +13,8 @@ import hashlib
 import ssl
 from dataclasses import dataclass
 from pathlib import Path
-from urllib.parse import urlsplit
 
-from ringfence.errors import ConfigurationError, InvalidInputError
+from ringfence.errors import ConfigurationError
 from ringfence.settings import TrustSettings
 
 # RFC 9325 4.2: forward secrecy and authenticated encryption only; those of TLS 1.3 all are.
@@ -109,31 +108,6 @@ def verify_argument(url: str, trust: Trust) -> ssl.SSLContext | bool:
     return client_context(trust) if url.startswith("https://") else False
 
 
-def check_address(url: str, setting: str) -> None:
-    """`https://`, `unix:`, or `http://` on this machine: credentials travel no wire in clear. InvalidInputError."""
-    parts = urlsplit(url)
-    if parts.scheme == "unix" or (parts.scheme == "https" and parts.hostname):
-        return
-    if parts.scheme != "http" or not parts.hostname:
-        raise InvalidInputError(f"{setting}: {url!r} must be https://HOST:PORT, http://127.0.0.1:PORT or unix:/PATH")
-    if not is_this_machine(parts.hostname):
-        raise InvalidInputError(
-            f"{setting}: {url!r} would send a credential in clear; expected https://{parts.netloc}",
-            code="invalid.not_covered",
-        )
-
-
-def is_this_machine(host: str) -> bool:
-    """Whether a host of a URL is loopback by its very name."""
-    name = host.strip("[]").lower()
-    return name == "localhost" or name == "::1" or _is_loopback_v4(name)
-
-
 def trust_of(settings: TrustSettings) -> Trust:
     """As the settings say."""
     return Trust(settings.fingerprints, settings.ca_file)
-
-
-def _is_loopback_v4(name: str) -> bool:
-    octets = name.split(".")
-    return len(octets) == 4 and octets[0] == "127" and all(octet.isdigit() for octet in octets)
