@@ -113,6 +113,10 @@ sbom: $(VENV)/python.stamp ## Write what the packages are made of (CycloneDX) fr
 package-test: package ## Install, start, cut off, upgrade, remove and purge the package on a booted machine (root; minutes)
 	@RINGFENCE_TEST_PACKAGE=$(PACKAGES) $(BIN)/python -m pytest -m package tests/package
 
+.PHONY: audit-dependencies
+audit-dependencies: $(VENV)/python.stamp ## Prove that lock files carry hashes and the SBOM names all they pin; needs no network
+	@$(BIN)/python deploy/audit_locks.py
+
 FUZZ_SECONDS ?= 30
 FUZZ_TARGETS := dns_query policy_document pattern source_uri journal_frame sip_message sdp identity \
   packet_decode pcapng tcp_reassembly hep rtcp websocket

@@ -20,6 +20,7 @@ from ringfence.mediation.local_files import token_file
 from ringfence.mediation.process import MediationProcess
 from ringfence.mediation.sites import ensure_first_site
 from ringfence.settings import AccountsSettings, MailSettings, Settings
+from ringfence.trust.verification import Trust, verify_argument
 from ringfence.vocabulary import Role
 
 
@@ -34,13 +35,14 @@ class RunningMediation:
         port: int = 0,
         mail: MailSettings | None = None,
         accounts: AccountsSettings | None = None,
+        api: dict[str, Any] | None = None,
     ) -> None:
         self.database = database
         self.settings = Settings.model_validate(
             {
                 "data": data,
                 "database": {"url": database.url},
-                "api": {"port": port, "socket": data / "api.sock"},
+                "api": {"port": port, "socket": data / "api.sock"} | (api or {}),
                 "availability": {"partners": partners},
                 "mail": mail or MailSettings(),
                 "accounts": accounts or AccountsSettings(),
@@ -57,7 +59,7 @@ class RunningMediation:
         started = threading.Event()
 
         def on_started() -> None:
-            self._entrance.open(self.url, self.settings.api.socket)
+            self._entrance.open(self.url, self.settings.api.socket, self.fingerprint)
             started.set()
 
         app = create_app(self.settings, self.database)
@@ -100,13 +102,26 @@ class RunningMediation:
         return self._client({"Authorization": f"Bearer {credential}"})
 
     @property
+    def fingerprint(self) -> str | None:
+        """Of the listener's certificate; None: it has no TLS."""
+        return self.process.tls.shown.facts.fingerprint if self.process.tls else None
+
+    @property
+    def trust(self) -> Trust:
+        """What a client needs to know to believe it."""
+        return Trust((self.fingerprint,) if self.fingerprint else ())
+
+    @property
     def local_token(self) -> str:
         """The token that the CLI on this machine uses."""
         return token_file(self.settings.data).read_text(encoding="utf-8")
 
     def _client(self, headers: dict[str, str]) -> httpx.Client:
-        # Plain HTTP on loopback: the authorities of TLS need not be read for each client.
-        client = httpx.Client(base_url=f"{self.url}/api/v1", headers=headers, timeout=20, trust_env=False, verify=False)
+        # On plain HTTP the authorities of TLS need not be read for each client.
+        verify = verify_argument(self.url, self.trust)
+        client = httpx.Client(
+            base_url=f"{self.url}/api/v1", headers=headers, timeout=20, trust_env=False, verify=verify
+        )
         self._clients.append(client)
         return client
 

@@ -18,6 +18,7 @@ from urllib.parse import urlsplit
 from pydantic import BaseModel, ConfigDict, Field, ValidationError, field_validator, model_validator
 
 from ringfence.errors import ConfigurationError
+from ringfence.trust.address import fault_of_address
 
 ENVIRONMENT_PREFIX = "RINGFENCE_"
 # Read by the test suite and the build, not settings of the product.
@@ -29,6 +30,13 @@ MAIL_ADDRESS = re.compile(
 )
 
 Port = Annotated[int, Field(ge=0, le=65535)]
+
+
+def _covered(addresses: tuple[str, ...]) -> tuple[str, ...]:
+    """No credential travels a wire in clear."""
+    for fault in filter(None, map(fault_of_address, addresses)):
+        raise ValueError(fault)
+    return addresses
 
 
 class _Section(BaseModel):
@@ -44,19 +52,60 @@ class DatabaseSettings(_Section):
     connect_timeout_s: float = Field(10.0, gt=0, le=300, description="how long a start waits for the database")
 
 
-class ApiSettings(_Section):
-    """The mediation's HTTP listener: API and console."""
+class TlsSettings(_Section):
+    """TLS of API, console and uplink; docs/operations/tls.md."""
 
-    host: str = Field("127.0.0.1", description="address to listen on; beyond loopback needs TLS (not yet offered)")
+    mode: Literal["auto", "on"] = Field(
+        "auto", description="auto: beyond loopback, and where a certificate is named; on: on loopback too"
+    )
+    certificate: Path | None = Field(
+        None, description="PEM file with the certificate and what stands above it; without: a self-signed one is made"
+    )
+    key: Path | None = Field(None, description="PEM file with its key; both are read again when they change")
+    names: tuple[str, ...] = Field(
+        (), description="names and addresses for the self-signed certificate, beside its own"
+    )
+    client_ca: Path | None = Field(
+        None, description="PEM file of an authority that signs devices' certificates, instead of the built-in one"
+    )
+
+    @model_validator(mode="after")
+    def _pair(self) -> Self:
+        if (self.certificate is None) != (self.key is None):
+            raise ValueError("certificate and key belong together")
+        return self
+
+
+class ApiSettings(_Section):
+    """The mediation's listener: API and console."""
+
+    host: str = Field("127.0.0.1", description="address to listen on; beyond loopback only with TLS")
     port: Port = Field(8420, description="0 picks a free port")
     socket: Path | None = Field(None, description="Unix socket to listen on as well (for edges on this machine)")
+    address: str | None = Field(
+        None, description="URL that edges and people reach it at, as invitations say; default: from host and port"
+    )
+    requests_per_second: float = Field(
+        50.0, gt=0, le=100_000, description="most API requests a second of one person, token or address, over time"
+    )
+    requests_burst: int = Field(500, ge=10, le=1_000_000, description="and at once; devices are not counted")
+    tls: TlsSettings = TlsSettings()
 
     @field_validator("host")
     @classmethod
-    def _loopback_only(cls, value: str) -> str:
-        if not ip_address(value).is_loopback:
-            raise ValueError("must be a loopback address: nothing listens beyond loopback without TLS")
+    def _address(cls, value: str) -> str:
+        ip_address(value)
         return value
+
+    @property
+    def is_beyond_loopback(self) -> bool:
+        """Whether other machines can reach it."""
+        return not ip_address(self.host).is_loopback
+
+    @property
+    def has_tls(self) -> bool:
+        """Whether it speaks TLS: always where other machines can reach it."""
+        return self.is_beyond_loopback or self.tls.mode == "on" or self.tls.certificate is not None
 
 
 class JournalSettings(_Section):
@@ -154,18 +203,55 @@ class HepOutSettings(_Section):
     max_lag: int = Field(100_000, ge=1, description="events behind which older ones are left out, and counted")
 
 
+class TrustSettings(_Section):
+    """Whom this machine's commands, edges and standby believe behind an https:// address."""
+
+    fingerprints: tuple[str, ...] = Field(
+        (), description="SHA-256 fingerprints of mediations' certificates; where any is named, no other is believed"
+    )
+    ca_file: Path | None = Field(None, description="PEM file of authorities to believe instead of the system's")
+
+    @field_validator("fingerprints")
+    @classmethod
+    def _digits(cls, value: tuple[str, ...]) -> tuple[str, ...]:
+        return tuple(_fingerprint(text) for text in value)
+
+
+def _fingerprint(text: str) -> str:
+    """As people and `openssl x509 -fingerprint -sha256` write it."""
+    digits = text.strip().lower().removeprefix("sha256:").rpartition("=")[2].replace(":", "")
+    if not re.fullmatch(r"[0-9a-f]{64}", digits):
+        raise ValueError(f"{text!r} is not a SHA-256 fingerprint: expected 64 hexadecimal digits")
+    return digits
+
+
 class EdgeSettings(_Section):
     """How an edge (ENUM server, probe) reaches its mediation."""
 
-    mediation: tuple[str, ...] = Field((), description="mediation URLs, http://HOST:PORT or unix:/PATH, in order")
+    mediation: tuple[str, ...] = Field(
+        (), description="mediation URLs, https://HOST:PORT or unix:/PATH, in order; http:// on this machine only"
+    )
     credential: str | None = Field(None, description="the device's own credential, shown once when it was registered")
     credential_file: Path | None = Field(None, description="file that holds the credential")
+    certificate_file: Path | None = Field(None, description="certificate of the device, of an authority of your own")
+    key_file: Path | None = Field(None, description="its key")
     heartbeat_s: float = Field(2.0, gt=0, le=300, description="interval of heartbeats")
     upload_ms: int = Field(200, ge=10, le=60_000, description="longest wait before journaled events are sent")
     upload_events: int = Field(20_000, ge=1, le=200_000, description="most events in one upload")
     metrics_host: str = Field("127.0.0.1", description="address of the edge's /metrics and /healthz")
     metrics_port: Port = Field(0, description="0 picks a free port")
     hep_out: HepOutSettings = HepOutSettings()
+
+    @field_validator("mediation")
+    @classmethod
+    def _addresses(cls, value: tuple[str, ...]) -> tuple[str, ...]:
+        return _covered(value)
+
+    @model_validator(mode="after")
+    def _pair(self) -> Self:
+        if (self.certificate_file is None) != (self.key_file is None):
+            raise ValueError("certificate_file and key_file belong together")
+        return self
 
 
 class BackupSettings(_Section):
@@ -331,15 +417,12 @@ class LogSettings(_Section):
 class AvailabilitySettings(_Section):
     """The other pairs of this cluster: who is asked whether it was made the active one."""
 
-    partners: tuple[str, ...] = Field((), description="mediation URLs of the other pairs, http://HOST:PORT")
+    partners: tuple[str, ...] = Field((), description="mediation URLs of the other pairs, https://HOST:PORT")
 
     @field_validator("partners")
     @classmethod
     def _urls(cls, value: tuple[str, ...]) -> tuple[str, ...]:
-        for url in value:
-            if not url.startswith(("http://", "https://")):
-                raise ValueError(f"{url!r} must be http://HOST:PORT")
-        return value
+        return _covered(value)
 
 
 class Settings(_Section):
@@ -352,6 +435,7 @@ class Settings(_Section):
     api: ApiSettings = ApiSettings()
     enum: EnumSettings = EnumSettings()
     probe: ProbeSettings = ProbeSettings()
+    trust: TrustSettings = TrustSettings()
     edge: EdgeSettings = EdgeSettings()
     backup: BackupSettings = BackupSettings()
     mail: MailSettings = MailSettings()

@@ -44,6 +44,17 @@ def test_an_anonymous_upload_is_refused_before_it_is_read(mediation: RunningMedi
     assert response.status_code == 401
 
 
+def test_the_character_nul_is_refused_wherever_it_comes(mediation: RunningMediation) -> None:
+    client = mediation.client()
+    for answer in (
+        client.get("audit/export?actor=a%00b"),
+        client.get("devices/a%00b"),
+        client.post("sites", json={"name": "a\x00b", "country": "US"}),
+        mediation.device().post("edge/heartbeat", json={"now_us": 1, "process": {"a\x00": 1}}),
+    ):
+        assert (answer.status_code, answer.json()["code"].split(".")[0]) == (400, "invalid"), answer.url
+
+
 def test_security_headers_are_on_every_answer(mediation: RunningMediation) -> None:
     anonymous = mediation.client(None)
     for response in (anonymous.get("devices"), anonymous.get("nothing"), mediation.client().get("devices")):

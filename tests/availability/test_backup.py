@@ -3,15 +3,18 @@
 from __future__ import annotations
 
 import json
+from collections.abc import Iterator
+from contextlib import contextmanager
 from datetime import datetime, timedelta
 from pathlib import Path
+from typing import Any
 
 import psycopg
 import pytest
 from psycopg import conninfo
 from tests.availability.conftest import NOW, settings_of
 
-from ringfence.accounts import audit
+from ringfence.accounts import audit, audit_chain
 from ringfence.accounts.credentials import authenticate, create_session, create_token
 from ringfence.accounts.people import create_person
 from ringfence.availability import shelf
@@ -21,6 +24,7 @@ from ringfence.availability.encryption import new_key
 from ringfence.availability.restore import RestoreOptions, read_interrupted, restore_backup
 from ringfence.database.connection import Database
 from ringfence.errors import ConflictError, InvalidInputError, NotFoundError, NotSignedInError, UnavailableError
+from ringfence.mediation.trust_keys import device_authority
 from ringfence.settings import Settings
 from ringfence.vocabulary import Role
 
@@ -31,6 +35,17 @@ def note(database: Database, subject: str) -> None:
     """A change of configuration, as the audit trail shows it."""
     with database.connection() as connection:
         audit.record(connection, "test", "test.change", subject)
+
+
+@contextmanager
+def opened(settings: Settings) -> Iterator[psycopg.Connection[Any]]:
+    """The database that was put back."""
+    database = Database(str(settings.database.url), pool_size=2)
+    try:
+        with database.connection() as connection:
+            yield connection
+    finally:
+        database.close()
 
 
 def subjects(settings: Settings) -> list[str]:
@@ -52,16 +67,29 @@ def databases(settings: Settings) -> set[str]:
 
 def test_restores_what_was_there_at_the_time(node: Settings, database: Database) -> None:
     note(database, "before")
+    with database.connection() as connection:
+        authority = device_authority(connection)
     kept = create_backup(node, ALL, NOW)
     assert kept.manifest is not None
     assert kept.manifest.sections == ("database", "configuration")
     assert kept.manifest.counts["sites"] == 1
     assert kept.manifest.schema is not None
     note(database, "after")
+    with database.connection() as connection:
+        head = audit_chain.read_head(connection)
+    assert head is not None
+    audit_chain.anchors_file(node.data).write_text(audit_chain.anchor_line(head, NOW))
     database.close()
     restored = restore_backup(node, kept, RestoreOptions(), NOW)
     assert restored.sections == ("database", "configuration")
     assert subjects(node) == ["before"]
+    assert not audit_chain.anchors_file(node.data).exists(), "an anchor of what is not there any more is put aside"
+    with opened(node) as connection:
+        assert audit_chain.verify(connection).is_whole
+        assert device_authority(connection) == authority, "devices stay enrolled"
+        audit.record(connection, "test", "test.another")
+    with opened(node) as connection:
+        assert audit_chain.verify(connection).is_whole, "and the chain goes on"
     assert databases(node) == set()
     assert read_interrupted(node) is None
 

@@ -18,10 +18,11 @@ from ringfence.settings import Settings
 
 def main() -> None:
     url, data = sys.argv[1:3]
-    settings = Settings.model_validate({"data": Path(data), "database": {"url": url}})
-    app = create_app(settings, Database(url, pool_size=6))
     listener = socket.create_server(("127.0.0.1", 0))
-    print(f"http://127.0.0.1:{listener.getsockname()[1]}", flush=True)
+    address = f"http://127.0.0.1:{listener.getsockname()[1]}"
+    settings = Settings.model_validate({"data": Path(data), "database": {"url": url}, "api": {"address": address}})
+    app = create_app(settings, Database(url, pool_size=6))
+    print(address, flush=True)
     uvicorn.Server(uvicorn.Config(app, log_level="warning", timeout_graceful_shutdown=1)).run(sockets=[listener])
 
 

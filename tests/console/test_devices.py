@@ -1,4 +1,4 @@
-"""The Devices page: states with words, figures as reported, registering with the credential shown once (R5)."""
+"""The Devices page: states with words, figures as reported, inviting with the command shown once (R5)."""
 
 from __future__ import annotations
 
@@ -12,7 +12,9 @@ from playwright.sync_api import expect
 from tests.console.conftest import Console, Visit
 
 from ringfence.console.device_state import lost_events, queries, state_of
-from ringfence.mediation.devices import DeviceStatus, authenticate_device
+from ringfence.mediation import invitations
+from ringfence.mediation.devices import DeviceStatus
+from ringfence.trust.enrolment_token import EnrolmentToken
 
 NOW = datetime(2026, 11, 22, 12, 0, tzinfo=UTC)
 UP = DeviceStatus(
@@ -56,26 +58,26 @@ def test_devices_show_state_policy_and_figures(visit: Visit) -> None:
     expect(page).to_have_url(re.compile(r"/calls\?device=enum-1"))
 
 
-def test_an_administrator_registers_a_device_and_sees_its_credential_once(visit: Visit, console: Console) -> None:
+def test_an_administrator_invites_a_device_and_sees_the_command_once(visit: Visit, console: Console) -> None:
     page = visit().enter().open("/devices")
-    page.get_by_role("button", name="Register a device").click()
-    page.get_by_label("Name").fill("enum-1")
-    page.get_by_role("button", name="Register", exact=True).click()
-    expect(page.get_by_role("alert")).to_contain_text("registered already")
+    page.get_by_role("button", name="Invite a device").click()
+    page.get_by_label("Name").fill("no name")
+    page.get_by_role("button", name="Invite", exact=True).click()
+    expect(page.get_by_role("alert")).to_contain_text("is not a name")
     page.get_by_label("Name").fill("probe-9")
     page.get_by_label("Kind").select_option("Probe")
-    page.get_by_role("button", name="Register", exact=True).click()
-    credential = page.get_by_test_id("credential").inner_text()
+    page.get_by_role("button", name="Invite", exact=True).click()
+    command = page.get_by_test_id("enrol").inner_text()
+    token = EnrolmentToken.parse(command.removeprefix("ringfence probe enrol "))
     with console.database.connection() as connection:
-        assert authenticate_device(connection, credential).name == "probe-9"
+        (invited,) = invitations.list_open(connection, datetime.now(UTC))
+        assert (invited.name, invited.kind, token.addresses) == ("probe-9", "probe", (console.url,))
+        invitations.withdraw(connection, invited.invitation_id, "test", datetime.now(UTC))
     page.get_by_role("button", name="Done").click()
-    expect(page.locator("tbody tr", has_text="probe-9")).to_contain_text("never seen")
-    expect(page.get_by_test_id("credential")).to_have_count(0)
-    with console.database.connection() as connection:
-        connection.execute("DELETE FROM device WHERE name = 'probe-9'")
+    expect(page.get_by_test_id("enrol")).to_have_count(0)
 
 
-def test_a_viewer_cannot_register(visit: Visit) -> None:
+def test_a_viewer_cannot_invite(visit: Visit) -> None:
     page = visit().enter("vera").open("/devices")
     expect(page.locator("tbody tr").first).to_be_visible()
-    assert page.get_by_role("button", name="Register a device").count() == 0
+    assert page.get_by_role("button", name="Invite a device").count() == 0

@@ -13,6 +13,7 @@ from tests.edge.partners import wait_until
 
 from ringfence._native import EnumServer
 from ringfence.edge.agent import Agent
+from ringfence.edge.enrolment import Identity
 from ringfence.edge.policy_store import PolicyStore
 from ringfence.settings import EdgeSettings
 
@@ -28,7 +29,7 @@ def test_an_unknown_option_is_logged_with_its_octets(enum_server: EnumServer, tm
         PolicyStore(tmp_path / "policy"),
         None,
         EdgeSettings(),
-        None,
+        Identity(),
         apex="e164.internal",
     )
 

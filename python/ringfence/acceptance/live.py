@@ -31,7 +31,8 @@ from ringfence.database.connection import Database
 from ringfence.errors import ConflictError, InvalidInputError, NotFoundError, UnavailableError
 from ringfence.mediation import jobs
 from ringfence.mediation.client import Client
-from ringfence.mediation.local_files import mediation_file
+from ringfence.mediation.local_files import mediation_file, place_trust
+from ringfence.trust.verification import Trust
 from ringfence.vocabulary import Role
 
 KIND = "functional system test"
@@ -182,7 +183,8 @@ def _carry_out(
         return desk.ask(question, lambda: progress.at(progress.done))
 
     name, secret = _token(database, record.run, request.actor)
-    api = Client(_own_url(data), secret)
+    url, trust = _own_place(data)
+    api = Client(url, secret, trust=trust)
     scale = 1.0  # a real SBC's times are what they are; the emulator keeps them
     sbcs = {one.site: emulated(one, plan.apex, scale) for one in plan.locations if one.enum_servers or one.probes}
     run = Run(record, api, AskedHands(ask), sbcs, tell)
@@ -207,9 +209,9 @@ def _token(database: Database, run: str, actor: str) -> tuple[str, str]:
         return name, create_token(connection, name, Role.EDITOR, actor, datetime.now(UTC) + TOKEN_LASTS)
 
 
-def _own_url(data: Path) -> str:
+def _own_place(data: Path) -> tuple[str, Trust]:
     try:
         place = json.loads(mediation_file(data).read_text(encoding="utf-8"))
-        return str(place["url"])
+        return str(place["url"]), place_trust(place)
     except (OSError, ValueError, KeyError):
         raise UnavailableError("this mediation does not know its own address yet: try again") from None

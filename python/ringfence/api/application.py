@@ -37,6 +37,7 @@ RESOURCES = (
     "hits",
     "sites",
     "devices",
+    "invitations",
     "edge",
     "edge_events",
     "analytics",

@@ -22,13 +22,22 @@ STATUSES = {
     "method_not_allowed": 405,
     "conflict": 409,
     "gap": 409,
+    "too_slow": 408,
     "too_large": 413,
+    "unsupported": 415,
     "too_many": 429,
     "internal": 500,
     "configuration": 500,
     "unavailable": 503,
 }
-_CODES = {401: "not_signed_in", 403: "forbidden", 404: "not_found", 405: "method_not_allowed", 413: "too_large"}
+_CODES = {
+    401: "not_signed_in",
+    403: "forbidden",
+    404: "not_found",
+    405: "method_not_allowed",
+    408: "too_slow",
+    413: "too_large",
+}
 _RETRY_AFTER_S = {429: "5", 503: "1"}
 log = structlog.get_logger()
 
@@ -71,6 +80,13 @@ def add_handlers(app: FastAPI) -> None:
     async def _database_away(request: Request, error: psycopg.OperationalError) -> JSONResponse:
         log.warning("api.database_away", path=request.url.path, error=str(error).strip().split("\n")[0])
         return refusal("unavailable", "database: cannot be reached now; try again")
+
+    @app.exception_handler(psycopg.DataError)
+    async def _unstorable(request: Request, error: psycopg.DataError) -> JSONResponse:
+        # NUL, in text or in JSON: PostgreSQL keeps any character but this. Whatever else it refuses is our mistake.
+        if isinstance(error, psycopg.errors.UntranslatableCharacter) or "NUL" in str(error):
+            return refusal("invalid", "text: holds the character NUL, which cannot be kept")
+        raise error
 
     @app.exception_handler(HTTPException)
     async def _http(request: Request, error: HTTPException) -> JSONResponse:

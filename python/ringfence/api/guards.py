@@ -1,7 +1,9 @@
-"""What every request passes before any route: size limit, origin check, security headers. Plain ASGI, no buffering."""
+"""What every request passes before any route: size, time and rate, origin check, security headers. No buffering."""
 
 from __future__ import annotations
 
+import asyncio
+import time
 from contextlib import suppress
 from urllib.parse import urlsplit
 
@@ -13,13 +15,21 @@ from starlette.types import ASGIApp, Message, Receive, Scope, Send
 from ringfence.accounts.audit import acting_from
 from ringfence.api.errors import refusal
 from ringfence.api.masking import mask_answers
+from ringfence.api.request_rates import RequestRates
 from ringfence.availability.term import HEADER
 from ringfence.database.sight import FULL, seeing
 from ringfence.errors import UnavailableError
 from ringfence.policy.lists.bulk import MAX_FILE_BYTES
 
 MIB = 1 << 20
+API = "/api/"
 _EDGE = "/api/v1/edge/"
+_PAGE_FILES = "/_nicegui/"
+FORM_LIMIT = 64 << 10
+PAGE_FILE_LIMIT = 256 * MIB
+# A body comes at least at this pace; a whole minute is given to it in any case.
+BODY_S = 60.0
+BODY_BYTES_PER_S = 16 << 10
 DEFAULT_BODY_LIMIT = MIB
 # By path: uploads of events, and policies with lists of a million entries.
 BODY_LIMITS = dict.fromkeys(
@@ -33,6 +43,9 @@ _PAGE_POLICY = (
     "img-src 'self' data: blob:; font-src 'self' data:; connect-src 'self' ws: wss:; worker-src 'self' blob:; "
     "object-src 'none'; base-uri 'self'; form-action 'self'; frame-ancestors 'none'"
 )
+# What no page of ours uses; the clipboard is written to with a credential that was just made.
+_PERMISSIONS = "camera=(), geolocation=(), microphone=(), payment=(), usb=(), clipboard-write=(self)"
+_HSTS = "max-age=31536000"  # RFC 6797; a browser keeps to it only where it believes the certificate
 _UNSAFE = {"POST", "PUT", "PATCH", "DELETE"}
 
 
@@ -41,6 +54,7 @@ class Guards:
 
     def __init__(self, app: ASGIApp) -> None:
         self.app = app
+        self._rates: RequestRates | None = None
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Serve one request, or refuse it; what it changes is recorded as coming from its address."""
@@ -53,22 +67,40 @@ class Guards:
         if scope["type"] != "http":
             await self.app(scope, receive, send)
             return
-        is_api = scope["path"].startswith("/api/")
+        is_api = scope["path"].startswith(API)
         headers = Headers(scope=scope)
-        guarded_send = _with_headers(mask_answers(send) if is_api else send, is_api, await _meet(scope, headers))
+        answer = mask_answers(send) if is_api else send
+        guarded_send = _with_headers(answer, is_api, await _meet(scope, headers), is_covered=scope["scheme"] == "https")
         if scope["method"] in _UNSAFE and _is_foreign(headers):
             message = "this request comes from another site's page"
             await refusal("forbidden.origin", message)(scope, receive, guarded_send)
             return
-        limit = _limit_of(scope["path"]) if is_api else None
-        if limit is None:
-            await self.app(scope, receive, guarded_send)
+        if is_api and ("\x00" in scope["path"] or b"%00" in scope["query_string"]):
+            # Here and not where it is used: an answer that is on its way already cannot be taken back.
+            await refusal("invalid", "address: holds the character NUL")(scope, receive, guarded_send)
             return
+        if is_api and not self._rates_of(scope).take(scope, headers):
+            message = "request: asked too often; wait some seconds, or ask for more at once"
+            await refusal("too_many", message)(scope, receive, guarded_send)
+            return
+        if headers.get("content-encoding", "identity") != "identity":
+            # What is small on the wire may be without end here: nothing is unpacked.
+            await refusal("unsupported", "content-encoding: bodies are taken as they are, not packed")(
+                scope, receive, guarded_send
+            )
+            return
+        limit = _limit_of(scope["path"])
         declared = headers.get("content-length", "0")
         if not declared.isdigit() or int(declared) > limit:
             await refusal("too_large", _too_large(limit))(scope, receive, guarded_send)
             return
         await self.app(scope, _limited(receive, limit), guarded_send)
+
+    def _rates_of(self, scope: Scope) -> RequestRates:
+        if self._rates is None:
+            api = scope["app"].state.process.settings.api
+            self._rates = RequestRates(api.requests_burst, api.requests_per_second)
+        return self._rates
 
 
 async def _meet(scope: Scope, headers: Headers) -> str | None:
@@ -84,6 +116,8 @@ async def _meet(scope: Scope, headers: Headers) -> str | None:
 
 
 def _limit_of(path: str) -> int:
+    if not path.startswith(API):
+        return PAGE_FILE_LIMIT if path.startswith(_PAGE_FILES) else FORM_LIMIT
     if path.startswith("/api/v1/lists/") and path.endswith("/imports"):
         return MAX_FILE_BYTES
     return BODY_LIMITS.get(path, DEFAULT_BODY_LIMIT)
@@ -100,11 +134,20 @@ def _is_foreign(headers: Headers) -> bool:
 
 def _limited(receive: Receive, limit: int) -> Receive:
     received = 0
+    is_whole = False
+    began = time.monotonic()
 
     async def counted() -> Message:
-        nonlocal received
-        message = await receive()
+        nonlocal received, is_whole
+        if is_whole:
+            return await receive()  # whether the caller is still there
+        try:
+            async with asyncio.timeout(began + BODY_S + received / BODY_BYTES_PER_S - time.monotonic()):
+                message = await receive()
+        except TimeoutError:
+            raise HTTPException(408, "the body came too slowly") from None
         received += len(message.get("body", b""))
+        is_whole = not message.get("more_body", False)
         if received > limit:
             # The framework's own exception: it takes any other for a body that cannot be parsed.
             raise HTTPException(413, _too_large(limit))
@@ -117,7 +160,7 @@ def _too_large(limit: int) -> str:
     return f"request body: is larger than {limit // MIB} MiB"
 
 
-def _with_headers(send: Send, is_api: bool, term: str | None) -> Send:
+def _with_headers(send: Send, is_api: bool, term: str | None, *, is_covered: bool) -> Send:
     async def sending(message: Message) -> None:
         if message["type"] == "http.response.start":
             headers = MutableHeaders(scope=message)
@@ -125,6 +168,9 @@ def _with_headers(send: Send, is_api: bool, term: str | None) -> Send:
             headers["X-Frame-Options"] = "DENY"
             headers["Referrer-Policy"] = "same-origin"
             headers["Cross-Origin-Opener-Policy"] = "same-origin"
+            headers["Permissions-Policy"] = _PERMISSIONS
+            if is_covered:
+                headers["Strict-Transport-Security"] = _HSTS
             headers.setdefault("Content-Security-Policy", _API_POLICY if is_api else _PAGE_POLICY)
             if is_api:
                 headers["Cache-Control"] = "no-store"

@@ -12,6 +12,7 @@ another origin.
 
 from __future__ import annotations
 
+from datetime import UTC, datetime
 from functools import cache
 from typing import Annotated
 
@@ -25,7 +26,9 @@ from ringfence.accounts.roles import allows, sight_of
 from ringfence.api.context import database_of, process_of
 from ringfence.database.sight import narrow
 from ringfence.errors import ForbiddenError, NotSignedInError
+from ringfence.mediation.device_certificates import authenticate_certificate, authenticate_named
 from ringfence.mediation.devices import Device, authenticate_device
+from ringfence.mediation.http_protocol import PEER_CERTIFICATE
 from ringfence.settings import AccountsSettings
 from ringfence.vocabulary import Role
 
@@ -99,16 +102,23 @@ class RequiredRole:
 
 
 class RequiredDevice:
-    """The dependency of a route for devices."""
+    """The dependency of a route for devices: by certificate, else by credential. An enrolled one has no credential."""
 
     role = Role.DEVICE
 
     def __call__(self, request: Request, bearer: Bearer) -> Device:
         """The device that asks. NotSignedInError without its own valid credential, FencedError from a fenced pair."""
-        if bearer is None:
-            raise NotSignedInError("a device's credential is needed: Authorization: Bearer …")
+        der: bytes | None = getattr(request.state, PEER_CERTIFICATE, None)
+        if der is None and bearer is None:
+            raise NotSignedInError("a device's certificate is needed, or its credential: Authorization: Bearer …")
         with database_of(request).connection() as connection:
-            authenticated = authenticate_device(connection, bearer.credentials)
+            if der is None:
+                assert bearer is not None  # noqa: S101 - one of both came
+                authenticated = authenticate_device(connection, bearer.credentials)
+            elif process_of(request).settings.api.tls.client_ca is None:
+                authenticated = authenticate_certificate(connection, der, datetime.now(UTC))
+            else:
+                authenticated = authenticate_named(connection, der)
         process_of(request).membership.require_active()
         return authenticated
 

@@ -26,6 +26,7 @@ from urllib.parse import urlsplit
 
 import structlog
 
+from ringfence.accounts.audit_chain import anchors_file
 from ringfence.availability import configuration, edge_folders, shelf
 from ringfence.availability.archive import Report, extract
 from ringfence.availability.backup import no_report, verify_backup
@@ -176,6 +177,7 @@ class _Work:
             jobs = self.options.jobs or self.settings.backup.jobs or default_jobs()
             timeout_s = self.options.timeout_s or self.settings.backup.timeout_s
             Replacement(self.settings, self.manifest, folder, jobs, timeout_s, self.now, self.report).run()
+            _put_anchors_aside(self.settings, self.now)
         elif section == CONFIGURATION:
             return configuration.take_over(self.settings, folder, self.options.configuration_file)
         else:
@@ -185,6 +187,13 @@ class _Work:
     def _note(self, wanted: tuple[str, ...], done: set[str]) -> None:
         record = {"backup_id": self.manifest.backup_id, "path": str(self.kept.path), "sections": wanted}
         write_private(_record_file(self.settings), json.dumps(record | {"done": sorted(done)}))
+
+
+def _put_anchors_aside(settings: Settings, now: datetime) -> None:
+    """The trail ends earlier now, as was asked for; what was known of its end until now is kept to be looked at."""
+    anchors = anchors_file(settings.data)
+    if anchors.exists():
+        anchors.rename(anchors.with_name(f"{anchors.name}.before-{now:%Y%m%dT%H%M%SZ}"))
 
 
 @contextmanager

@@ -21,6 +21,7 @@ from ringfence.availability.manifest import BACKUP_ID
 from ringfence.availability.shelf import SUFFIX
 from ringfence.availability.standby import Standby
 from ringfence.errors import ConfigurationError, ForbiddenError, NotSignedInError, RingfenceError, UnavailableError
+from ringfence.trust.verification import Trust, verify_argument
 
 TIMEOUT_S = 30.0
 _CHUNK = 1 << 20
@@ -58,9 +59,9 @@ def source_of(standby: Standby) -> Source:
 
 
 def open_api(
-    url: str, timeout_s: float, token: str | None = None, ca_file: str | None = None, below: str = ""
+    url: str, timeout_s: float, token: str | None = None, trust: Trust | None = None, below: str = ""
 ) -> httpx.Client:
-    """HTTP to another node's mediation, `http(s)://HOST:PORT` or `unix:/PATH`."""
+    """HTTP to another node's mediation, `http(s)://HOST:PORT` or `unix:/PATH`; `trust`: whom to believe behind TLS."""
     transport = None
     if url.startswith("unix:"):
         transport = httpx.HTTPTransport(uds=url.removeprefix("unix:").replace("//", "/"))
@@ -71,7 +72,7 @@ def open_api(
         timeout=timeout_s,
         trust_env=False,
         transport=transport,
-        verify=(ca_file or True) if url.startswith("https://") else False,  # reading the certificates takes a moment
+        verify=verify_argument(url, trust or Trust()),
     )
 
 
@@ -82,7 +83,7 @@ class ApiSource:
         self._active = standby.active
         if not standby.token:
             raise ConfigurationError("standby: a token of the active is needed: --token-file")
-        self._http = open_api(standby.active, TIMEOUT_S, standby.token, standby.ca_file, "/api/v1/")
+        self._http = open_api(standby.active, TIMEOUT_S, standby.token, standby.trust, "/api/v1/")
 
     def offers(self) -> list[Offer]:
         """Its whole backups, newest first."""

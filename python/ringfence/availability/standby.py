@@ -21,6 +21,7 @@ from ringfence.database.cluster import has_embedded
 from ringfence.errors import ConfigurationError, ConflictError, NotFoundError
 from ringfence.private_file import write_private
 from ringfence.settings import Settings
+from ringfence.trust.verification import Trust
 
 Mode = Literal["backup", "streaming"]
 FORMAT = 1
@@ -37,6 +38,7 @@ class Standby:
     keep: int | None = None
     token: str | None = None
     ca_file: str | None = None
+    fingerprints: tuple[str, ...] = ()  # of the active's certificate, over its API
     ssh: tuple[str, ...] = ("ssh",)
     folder: str | None = None  # backups on the active, for rsync
     slot: str | None = None  # streaming: the slot on the active, and the socket of its server
@@ -46,6 +48,11 @@ class Standby:
     def is_over_api(self) -> bool:
         """Whether the active is reached over its API, else over ssh."""
         return self.active.startswith(("http://", "https://", "unix:"))
+
+    @property
+    def trust(self) -> Trust:
+        """Whom to believe at its API."""
+        return Trust(self.fingerprints, Path(self.ca_file) if self.ca_file else None)
 
     def as_json(self) -> dict[str, Any]:
         """Without its secret."""
@@ -77,7 +84,7 @@ def read_standby(settings: Settings) -> Standby | None:
         tree = json.loads(file.read_text(encoding="utf-8"))
         if tree.pop("format") != FORMAT:
             raise ConfigurationError(f"{file} is of another version of Ringfence: `ringfence standby init` again")
-        return Standby(**tree | {"ssh": tuple(tree["ssh"])})
+        return Standby(**tree | {"ssh": tuple(tree["ssh"]), "fingerprints": tuple(tree.get("fingerprints", ()))})
     except FileNotFoundError:
         return None
     except (OSError, ValueError, KeyError, TypeError) as error:

@@ -5,14 +5,17 @@ from __future__ import annotations
 import json
 import sys
 from datetime import UTC, datetime
+from pathlib import Path
 from typing import Annotated, Any
 
 import typer
 
+from ringfence.accounts.audit_chain import Anchor, anchor_line, anchors_in
 from ringfence.cli.client import connect
 from ringfence.cli.options import ConfigOption, DataOption, JsonOption, settings_from
-from ringfence.cli.output import print_json, print_table
+from ringfence.cli.output import print_json, print_line, print_table
 from ringfence.cli.period import parse_moment
+from ringfence.errors import ConflictError, InvalidInputError
 
 group = typer.Typer(no_args_is_help=True, help="The trail of every change and sign-in; nobody can alter it.")
 
@@ -76,6 +79,47 @@ def export(
     wanted = _wanted(actor, action, subject, text, since, until)
     with connect(settings_from(config, data)) as client:
         sys.stdout.write(client.text("audit/export", format=form, **wanted))
+
+
+@group.command("verify")
+def verify(
+    anchor: Annotated[
+        Path | None, typer.Option(metavar="FILE", help="Anchors that were kept elsewhere.", show_default=False)
+    ] = None,
+    as_json: JsonOption = False,
+    config: ConfigOption = None,
+    data: DataOption = None,
+) -> None:
+    """Say whether the trail is whole; exit code 1 and the first wrong entry when it is not."""
+    anchors = [str(one) for one in anchors_in(_read(anchor))][-100:] if anchor is not None else None
+    with connect(settings_from(config, data)) as client:
+        found = client.get("audit/verification", anchor=anchors)
+    if as_json:
+        print_json(found)
+    elif found["is_whole"]:
+        print_line(f"The trail is whole: {found['entries']:,} entries, each as it was written.", "green")
+    else:
+        print_line(f"The trail is not whole: {found['fault']}.", "red")
+        print_line(f"The {found['entries']:,} entries before are as they were written.")
+    if not found["is_whole"]:
+        raise typer.Exit(1)
+
+
+@group.command("anchor")
+def print_anchor(config: ConfigOption = None, data: DataOption = None) -> None:
+    """Print the trail's end as a line to keep on another machine: `ringfence audit anchor >> audit-anchors`."""
+    with connect(settings_from(config, data)) as client:
+        found = client.get("audit/verification")
+    if not found["is_whole"] or found["head"] is None:
+        raise ConflictError(f"audit: {found['fault'] or 'nothing was ever recorded'}; no anchor is made of it")
+    sys.stdout.write(anchor_line(Anchor.parse(found["head"]), datetime.now(UTC)))
+
+
+def _read(file: Path) -> str:
+    try:
+        return file.read_text(encoding="ascii")
+    except (OSError, UnicodeDecodeError) as error:
+        raise InvalidInputError(f"--anchor: {file} cannot be read: {error}") from None
 
 
 def _wanted(

@@ -9,10 +9,12 @@ import json
 
 import httpx
 
-from ringfence.errors import ConfigurationError, ForbiddenError, UnavailableError
+from ringfence.errors import ConfigurationError, ForbiddenError, InvalidInputError, UnavailableError
 from ringfence.mediation.client import Client
-from ringfence.mediation.local_files import mediation_file
+from ringfence.mediation.local_files import mediation_file, place_trust
 from ringfence.settings import Settings
+from ringfence.trust.address import check_address
+from ringfence.trust.verification import Trust, trust_of
 
 
 def connect(settings: Settings) -> Client:
@@ -24,12 +26,12 @@ def connect(settings: Settings) -> Client:
     if settings.url is not None:
         if settings.token is None:
             raise ConfigurationError("token: is missing; with RINGFENCE_URL set RINGFENCE_TOKEN too")
-        return _client(settings.url, settings.token)
+        return _client(settings.url, settings.token, trust_of(settings.trust))
     file = mediation_file(settings.data)
     try:
         place = json.loads(file.read_text(encoding="utf-8"))
         with open(place["token_file"], encoding="utf-8") as token_file:  # noqa: PTH123 - as written by the mediation
-            return _client(place["url"], settings.token or token_file.read().strip())
+            return _client(place["url"], settings.token or token_file.read().strip(), place_trust(place))
     except FileNotFoundError:
         raise UnavailableError(
             f"no mediation runs on {settings.data}: start `ringfence up`, or name another folder with --data"
@@ -40,10 +42,12 @@ def connect(settings: Settings) -> Client:
         raise UnavailableError(f"{file} is not readable as JSON: start the mediation again") from None
 
 
-def _client(url: str, token: str) -> Client:
+def _client(url: str, token: str, trust: Trust) -> Client:
     if url.startswith("unix:"):
         place = url.removeprefix("unix:").replace("//", "/")
         return Client("http://mediation", token, httpx.HTTPTransport(uds=place, verify=False))  # no TLS on a socket
-    if not url.startswith(("http://", "https://")):
-        raise ConfigurationError(f"url: {url!r} is not a URL; expected http://HOST:PORT or unix:/PATH")
-    return Client(url, token)
+    try:
+        check_address(url, "url")
+    except InvalidInputError as error:
+        raise ConfigurationError(error.message) from None
+    return Client(url, token, trust=trust)

@@ -17,10 +17,11 @@ import structlog
 import typer
 
 from ringfence.availability.highest_term import HighestTerm
+from ringfence.cli.enrol import enrol_enum
 from ringfence.cli.options import ConfigOption, DataOption, settings_from
 from ringfence.edge.agent import Agent
 from ringfence.edge.dynamic_entries import EntriesFollower, EntrySet, stored_entries
-from ringfence.edge.enrolment import read_credential
+from ringfence.edge.enrolment import read_identity
 from ringfence.edge.health import AnswersOrMoves
 from ringfence.edge.hep import Endpoint
 from ringfence.edge.hep_out import HepOut
@@ -40,11 +41,15 @@ log = structlog.get_logger()
 
 
 def register(app: typer.Typer) -> None:
-    """Add the command."""
-    app.command("enum")(enum)
+    """Add the command, which runs the server where none below it is named."""
+    group = typer.Typer(invoke_without_command=True, rich_markup_mode=None)
+    group.callback()(enum)
+    group.command("enrol")(enrol_enum)
+    app.add_typer(group, name="enum")
 
 
 def enum(
+    context: typer.Context,
     config: ConfigOption = None,
     data: DataOption = None,
     listen: Annotated[
@@ -52,7 +57,7 @@ def enum(
     ] = None,
     mediation: Annotated[
         list[str] | None,
-        typer.Option(metavar="URL", help="http://HOST:PORT or unix:/PATH, in order; repeatable.", show_default=False),
+        typer.Option(metavar="URL", help="https://HOST:PORT or unix:/PATH, in order; repeatable.", show_default=False),
     ] = None,
     credential_file: Annotated[
         Path | None, typer.Option(metavar="FILE", help="The device's credential.", show_default=False)
@@ -60,6 +65,8 @@ def enum(
     workers: Annotated[int | None, typer.Option(help="Data-plane threads.", show_default="1")] = None,
 ) -> None:
     """Answer ENUM queries until stopped. Works without a mediation, with the last policy it had."""
+    if context.invoked_subcommand is not None:
+        return
     settings = settings_from(
         config,
         data,
@@ -75,7 +82,7 @@ def enum(
 def serve(settings: Settings) -> None:
     """Start the data plane, then the agent; return when SIGTERM or SIGINT came and everything is flushed."""
     folder = settings.data / "enum"
-    credential = read_credential(settings.edge, folder)
+    identity = read_identity(settings, folder)
     folder.mkdir(parents=True, exist_ok=True, mode=0o700)
     store = PolicyStore(folder / "policy")
     entries_store = PolicyStore(folder / "entries", "entries")
@@ -94,7 +101,7 @@ def serve(settings: Settings) -> None:
             store,
             running,
             settings.edge,
-            credential,
+            identity,
             apex=settings.enum.apex[0],
             entries=entries,
             highest=HighestTerm(folder / "term.json"),
@@ -103,7 +110,7 @@ def serve(settings: Settings) -> None:
         reset = PolicyReset(
             address_file.parent,
             agent.follower,
-            has_mediation=bool(settings.edge.mediation and credential),
+            has_mediation=bool(identity.addresses and identity.has_proof),
             fail_mode=settings.enum.fail_mode,
         )
         agent.add_part("policy_reset", reset.run)

@@ -17,7 +17,7 @@ import typer
 
 from ringfence.availability.highest_term import HighestTerm
 from ringfence.cli.options import ConfigOption, DataOption, settings_from
-from ringfence.edge.enrolment import read_credential
+from ringfence.edge.enrolment import read_identity
 from ringfence.edge.evidence import Evidence
 from ringfence.edge.hep_out import HepOut
 from ringfence.edge.probe_agent import ProbeAgent
@@ -46,7 +46,7 @@ def run(
     ] = None,
     mediation: Annotated[
         list[str] | None,
-        typer.Option(metavar="URL", help="http://HOST:PORT or unix:/PATH, in order; repeatable.", show_default=False),
+        typer.Option(metavar="URL", help="https://HOST:PORT or unix:/PATH, in order; repeatable.", show_default=False),
     ] = None,
     credential_file: Annotated[
         Path | None, typer.Option(metavar="FILE", help="The device's credential.", show_default=False)
@@ -70,14 +70,14 @@ def serve(settings: Settings) -> None:
     if not (settings.probe.interfaces or settings.probe.hep_listen):
         raise ConfigurationError("probe: has nothing to read; name an interface (-i) or a HEP listener (--hep-listen)")
     folder = settings.data / "probe"
-    credential = read_credential(settings.edge, folder)
+    identity = read_identity(settings, folder)
     folder.mkdir(parents=True, exist_ok=True, mode=0o700)
     probe = start_probe(settings)
     address_file = settings.data / "run" / "probe.json"
     notifier = Notifier.take()
     try:
         highest = HighestTerm(folder / "term.json")
-        agent = ProbeAgent(probe, probe.journal(), settings.edge, credential, highest, settings.probe.interfaces)
+        agent = ProbeAgent(probe, probe.journal(), settings.edge, identity, highest, settings.probe.interfaces)
         agent.heartbeat.facts = ProcessFacts(settings.data).read
         if settings.probe.evidence.enabled:
             evidence = Evidence(folder / "evidence.sqlite", settings.probe.evidence)

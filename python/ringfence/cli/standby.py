@@ -9,7 +9,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from datetime import UTC, datetime
 from pathlib import Path
-from typing import Annotated, Literal
+from typing import Annotated, Any, Literal
 
 import typer
 
@@ -27,6 +27,7 @@ from ringfence.errors import ConfigurationError, InvalidInputError
 from ringfence.log import configure_logging
 from ringfence.node.supervisor import lock_node
 from ringfence.settings import Settings
+from ringfence.trust.address import check_address
 
 
 def register(app: typer.Typer) -> None:
@@ -51,6 +52,10 @@ def init(
     ] = None,
     ca_file: Annotated[
         Path | None, typer.Option(help="Certificates that the active's API is trusted by.", show_default=False)
+    ] = None,
+    fingerprint: Annotated[
+        list[str] | None,
+        typer.Option(help="SHA-256 of the certificate that the active's API shows; repeatable.", show_default=False),
     ] = None,
     folder: Annotated[
         str | None, typer.Option(help="Backups on the active, for rsync.", show_default="as on this node")
@@ -78,7 +83,10 @@ def init(
     data: DataOption = None,
 ) -> None:
     """Make this (stopped) node the standby of HOST. Afterwards `ringfence up` follows the active."""
-    settings = _settings(config, data)
+    settings = _settings(config, data, trust__fingerprints=fingerprint or None)
+    ca_file = ca_file or settings.trust.ca_file
+    if "://" in host:
+        check_address(host, "HOST")
     if settings.database.url is not None:
         raise ConfigurationError("standby: the database is external (database.url): let it replicate by its own means")
     wanted = Standby(
@@ -88,6 +96,7 @@ def init(
         keep=keep,
         token=_token(token_file),
         ca_file=str(ca_file.absolute()) if ca_file else None,
+        fingerprints=settings.trust.fingerprints,
         ssh=tuple(shlex.split(ssh)),
         folder=folder or str(folder_of(settings)),
     )
@@ -183,8 +192,8 @@ def _stopped(settings: Settings) -> Iterator[None]:
         os.close(descriptor)
 
 
-def _settings(config: Path | None, data: Path | None) -> Settings:
-    settings = settings_from(config, data)
+def _settings(config: Path | None, data: Path | None, **flags: Any) -> Settings:
+    settings = settings_from(config, data, **flags)
     configure_logging(settings.log)
     return settings
 

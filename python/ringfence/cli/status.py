@@ -18,6 +18,7 @@ from ringfence.node.state import ServiceState, read_state
 from ringfence.service.installation import installed_units
 from ringfence.service.manager import Systemd
 from ringfence.settings import Settings
+from ringfence.trust.certificates import shown_fingerprint
 
 _WORDS = {
     "green": "All is well.",
@@ -167,6 +168,9 @@ def print_report(report: dict[str, Any], *, with_settled: bool = False) -> None:
     ]
     mediation, database, policy = report["mediation"], report["database"], report["policy"]
     rows.append(("mediation", mediation.get("version"), mediation["state"], _detail(mediation, _role(mediation))))
+    if tls := mediation.get("tls"):
+        what = f"expires {tls['not_after'][:10]}, SHA-256 {shown_fingerprint(tls['fingerprint'])}"
+        rows.append(("tls", "own" if tls["is_own"] else "self-signed", "green", what))
     if database:
         rows.append(("database", "postgresql", database["state"], _detail(database, database["server_version"])))
     if policy:

@@ -41,12 +41,14 @@ from ringfence.errors import (
 from ringfence.log import configure_logging, log_file
 from ringfence.mediation.client import Client
 from ringfence.mediation.first_sign_in import where_to_read
-from ringfence.mediation.local_files import mediation_file
+from ringfence.mediation.local_files import mediation_file, place_trust
+from ringfence.mediation.trust_keys import require_administrator
 from ringfence.node.child import ChildProcess
 from ringfence.node.supervisor import Supervisor
 from ringfence.private_file import write_private
 from ringfence.service.notify import Notifier
 from ringfence.settings import Settings
+from ringfence.trust.verification import Trust
 
 log = structlog.get_logger()
 
@@ -120,6 +122,7 @@ class Node:
         self._api_port = settings.api.port
         self._listen = settings.enum.listen
         self._url = ""
+        self._trust = Trust()
 
     def start(self) -> None:
         """Start everything in order; a RingfenceError ends the start."""
@@ -166,6 +169,7 @@ class Node:
         try:
             migrate(database)
             with database.connection() as connection:
+                require_administrator(self._settings, connection)
                 password = ensure_first_administrator(connection)
         finally:
             database.close()
@@ -176,7 +180,8 @@ class Node:
     def _start_mediation(self) -> None:
         ready = mediation_file(self._settings.data)
         self._supervisor.run("mediation", self._child("mediation", ready, self._environment))
-        self._url = str(_read_json(ready)["url"])
+        place = _read_json(ready)
+        self._url, self._trust = str(place["url"]), place_trust(place)
         self._api_port = int(self._url.rpartition(":")[2])
 
     def _start_enum(self) -> None:
@@ -220,6 +225,8 @@ class Node:
         values = dict(self._environment())
         if not edge.mediation:
             values["RINGFENCE_EDGE_MEDIATION"] = self._url
+            if self._trust.fingerprints:
+                values["RINGFENCE_TRUST_FINGERPRINTS"] = ",".join(self._trust.fingerprints)
         if edge.credential is None and edge.credential_file is None:
             values["RINGFENCE_EDGE_CREDENTIAL_FILE"] = str(credential_file(self._settings.data, kind))
         return values
@@ -250,7 +257,7 @@ class Node:
             credential = file.read_text(encoding="ascii").strip()
             body = {"kind": kind, "software": __version__, "journal_id": 0, "now_us": time.time_ns() // 1000}
             try:
-                with Client(self._url, credential) as client:
+                with Client(self._url, credential, trust=self._trust) as client:
                     client.post("edge/hello", body)
             except NotSignedInError:
                 return False

@@ -14,7 +14,7 @@ from ringfence.console.address import TimeRange, iso, link
 from ringfence.console.frame import Query, Region, View, heading, load, page
 from ringfence.console.markup import Tag, button, moment, text_field
 from ringfence.console.time_field import TimeField
-from ringfence.errors import InvalidInputError
+from ringfence.errors import InvalidInputError, RingfenceError
 from ringfence.policy.diff import field_words
 from ringfence.vocabulary import Role
 
@@ -66,6 +66,7 @@ def build(view: View) -> None:
     """Lay out the page."""
     with Tag("div", classes="page-head"):
         heading("Audit")
+        proof = Tag("span", classes="muted", role="status")
         exports = Tag("div", classes="row-end")
     try:
         question = Question.from_query(view.query)
@@ -73,6 +74,26 @@ def build(view: View) -> None:
         Region("card").failed(error.message, lambda: ui.navigate.to("/audit"), "Start afresh")
         return
     _Page(view, question, exports)
+    ui.timer(0, lambda: _show_proof(view, proof), once=True)
+
+
+async def _show_proof(view: View, proof: Tag) -> None:
+    """Whether the trail's chain is whole; a trail too long to follow while a page waits says so."""
+    try:
+        found = await view.session.act(Role.ADMINISTRATOR, view.session.process.audit_watch.verify)
+    except RingfenceError as error:
+        proof.clear()
+        with proof:
+            Tag("span", "not verified", classes="pill", title=error.message)
+        return
+    proof.clear()
+    with proof:
+        if found.is_whole:
+            Tag("span", f"{found.entries:,} entries, chain whole", classes="pill green",
+                title="Each entry is as it was written, none was taken out or put in")  # fmt: skip
+        else:
+            Tag("span", "The trail was altered", classes="pill red", title=found.fault or "")
+            Tag("span", f" {found.fault}")
 
 
 class _Page:

@@ -22,6 +22,7 @@ from ringfence.console.session import Session
 from ringfence.database.connection import Database
 from ringfence.errors import NotSignedInError, UnavailableError
 from ringfence.mediation.jobs import Jobs
+from ringfence.mediation.process import MediationProcess
 from ringfence.settings import Settings
 from ringfence.vocabulary import Role
 
@@ -50,7 +51,10 @@ PAGES: dict[str, Page] = {}
 class Gate:
     """ASGI application around NiceGUI's: files for everyone, pages and live connections for whom they are for."""
 
-    def __init__(self, app: ASGIApp, database: Database, jobs: Jobs, settings: Settings) -> None:
+    def __init__(
+        self, app: ASGIApp, database: Database, jobs: Jobs, settings: Settings, process: MediationProcess | None = None
+    ) -> None:
+        self._process = process
         self._app = app
         self._database = database
         self._jobs = jobs
@@ -96,7 +100,9 @@ class Gate:
             return RedirectResponse(f"/password?next={quote(_target(connection), safe='')}", status_code=303)
         if identity.must_enrol and page is not None:
             return RedirectResponse(f"/second-factor?next={quote(_target(connection), safe='')}", status_code=303)
-        session = Session(self._database, secret or "", identity, self._jobs, self._settings, _address(connection))
+        session = Session(
+            self._database, secret or "", identity, self._jobs, self._settings, _address(connection), self._process
+        )
         if page is not None and (words := why_closed(page, session)) is not None:
             return HTMLResponse(documents.notice("Not allowed", words), status_code=403)
         connection.scope[SESSION] = session

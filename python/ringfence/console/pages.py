@@ -51,7 +51,11 @@ def mount(app: FastAPI, database: Database, settings: Settings) -> None:
     add_sign_in(app, app.state.process)
     add_second_factor(app, database)
     # Before NiceGUI's own mount at the same place, which it shadows: nothing reaches NiceGUI but through the gate.
-    app.mount("/", Gate(core.app, database, app.state.process.jobs, app.state.process.settings), name="console")
+    app.mount(
+        "/",
+        Gate(core.app, database, app.state.process.jobs, app.state.process.settings, app.state.process),
+        name="console",
+    )
     _run_nicegui_with(app)
 
 

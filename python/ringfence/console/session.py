@@ -8,7 +8,7 @@ page that was left open stops showing data the moment its session is revoked or 
 from __future__ import annotations
 
 from collections.abc import Callable
-from typing import Concatenate, ParamSpec, TypeVar
+from typing import TYPE_CHECKING, Concatenate, ParamSpec, TypeVar
 
 import psycopg
 from nicegui import run
@@ -22,6 +22,9 @@ from ringfence.errors import ForbiddenError, UnavailableError
 from ringfence.mediation.jobs import Jobs
 from ringfence.settings import Settings
 from ringfence.vocabulary import Role
+
+if TYPE_CHECKING:
+    from ringfence.mediation.process import MediationProcess
 
 P = ParamSpec("P")
 R = TypeVar("R")
@@ -41,13 +44,22 @@ class Session:
         jobs: Jobs,
         settings: Settings,
         address: str | None = None,
+        process: MediationProcess | None = None,
     ) -> None:
         self.database = database
         self.jobs = jobs
         self.settings = settings
         self._secret = secret
         self._address = address
+        self._process = process
         self.identity = identity
+
+    @property
+    def process(self) -> MediationProcess:
+        """The process that serves the page: what is known of it beside its database."""
+        if self._process is None:
+            raise UnavailableError("this page is served by no mediation")
+        return self._process
 
     def may(self, role: Role) -> bool:
         """Whether to offer what needs `role`; `act` is what refuses."""

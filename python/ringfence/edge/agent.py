@@ -17,6 +17,7 @@ from ringfence.availability.highest_term import HighestTerm
 from ringfence.edge.backoff import Backoff
 from ringfence.edge.data_plane import DataPlane, DecidingPlane, EventJournal
 from ringfence.edge.dynamic_entries import EntriesFollower
+from ringfence.edge.enrolment import Identity
 from ringfence.edge.failures import Failures
 from ringfence.edge.health import what_is_wrong
 from ringfence.edge.heartbeat import Heartbeat
@@ -26,6 +27,7 @@ from ringfence.edge.mediation_client import MediationClient
 from ringfence.edge.metrics import EdgeMetrics, MetricsServer
 from ringfence.edge.policy_follower import PolicyFollower
 from ringfence.edge.policy_store import PolicyStore, StoredPolicy
+from ringfence.edge.renewal import Renewal
 from ringfence.edge.scout import Scout
 from ringfence.edge.uplink import Uplink
 from ringfence.settings import EdgeSettings
@@ -51,16 +53,16 @@ class EdgeAgent:
         server: DataPlane,
         journal: EventJournal,
         settings: EdgeSettings,
-        credential: str | None,
+        identity: Identity,
         policy: Callable[[], tuple[int, str]],
         highest: HighestTerm | None = None,
     ) -> None:
         """`policy` tells the version and hash that are in force; `highest` is the term that was last seen."""
-        self.home = Home(settings.mediation or ("",), highest)
+        self.home = Home(identity.addresses or ("",), highest)
         self._server = server
         self._journal = journal
         self._settings = settings
-        self._credential = credential
+        self._identity = identity
         self._parts: dict[str, Callable[[], Awaitable[None]]] = {}
         self.failures = Failures()
         self.hep_out: HepOut | None = None
@@ -88,8 +90,10 @@ class EdgeAgent:
     def beside_mediation(self) -> list[tuple[str, Part]]:
         """What runs while there is a mediation to speak to."""
         parts: list[tuple[str, Part]] = [("uplink", self.uplink.run), ("heartbeat", self.heartbeat.run)]
-        if len(self._settings.mediation) > 1:
+        if len(self._identity.addresses) > 1:
             parts.append(("scout", Scout(self._settings.heartbeat_s).run))
+        if self._identity.is_enrolled:
+            parts.append(("renewal", Renewal(self._identity, self.failures).run))
         return parts
 
     async def run(self, ready: Callable[[str], None] = lambda _: None) -> None:
@@ -101,17 +105,17 @@ class EdgeAgent:
                 tasks.create_task(keep_running("notices", self._report_notices))
                 for name, part in self._parts.items():
                     tasks.create_task(keep_running(name, part))
-                if self._settings.mediation and self._credential:
-                    tasks.create_task(self._beside_mediation(self._credential))
+                if self._identity.addresses and self._identity.has_proof:
+                    tasks.create_task(self._beside_mediation(self._identity))
                 else:
-                    log.warning("agent.alone", reason="no mediation" if self._credential else "no credential")
+                    log.warning("agent.alone", reason="no mediation" if self._identity.has_proof else "no credential")
         finally:
             await metrics.stop()
 
-    async def _beside_mediation(self, credential: str) -> None:
+    async def _beside_mediation(self, identity: Identity) -> None:
         # Each part its own connections: a long upload never delays a policy or a heartbeat.
         parts = self.beside_mediation()
-        clients = {name: MediationClient(self._settings.mediation, credential, home=self.home) for name, _ in parts}
+        clients = {name: MediationClient(identity.addresses, identity, home=self.home) for name, _ in parts}
         try:
             async with asyncio.TaskGroup() as tasks:
                 for name, part in parts:
@@ -140,7 +144,7 @@ class Agent(EdgeAgent):
         store: PolicyStore,
         running: StoredPolicy | None,
         settings: EdgeSettings,
-        credential: str | None,
+        identity: Identity,
         *,
         apex: str,
         kind: str = "enum",
@@ -149,7 +153,7 @@ class Agent(EdgeAgent):
     ) -> None:
         """`running`: the policy that the data plane was started with; `apex`: a zone that it answers."""
         self.kind = kind
-        super().__init__(server, journal, settings, credential, self._policy, highest)
+        super().__init__(server, journal, settings, identity, self._policy, highest)
         self._deciding = server
         self._entries = entries
         self._apex = apex

@@ -32,6 +32,6 @@ class Failures:
         log.error(
             "agent.credential_refused",
             error=error.message,
-            todo="register this device (`ringfence device add NAME`) and give it the new credential",
+            todo="invite this device again (`ringfence device invite NAME`) and enrol it with the token",
             meanwhile="queries are answered by the last policy, events are kept",
         )

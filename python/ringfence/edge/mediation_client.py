@@ -16,6 +16,7 @@ from typing import Any
 import httpx
 
 from ringfence.availability.term import HEADER, Term
+from ringfence.edge.enrolment import Identity
 from ringfence.edge.home import Home
 from ringfence.errors import (
     ForbiddenError,
@@ -24,6 +25,7 @@ from ringfence.errors import (
     RingfenceError,
     UnavailableError,
 )
+from ringfence.trust.address import check_address
 
 _PREFIX = "/api/v1/edge"
 _ARROW = "application/vnd.apache.arrow.stream"
@@ -74,18 +76,21 @@ class MediationClient:
     def __init__(
         self,
         addresses: tuple[str, ...],
-        credential: str,
+        identity: Identity | str,
         *,
         timeout_s: float = _TIMEOUT_S,
         home: Home | None = None,
     ) -> None:
-        """`home` is shared by the clients of one edge."""
+        """`identity`: who this is, or its bare credential. It and `home` are shared by the clients of one edge."""
         if not addresses:
             raise InvalidInputError("edge.mediation: names no mediation")
         self.addresses = addresses
         self.home = home or Home(addresses)
         self._timeout_s = timeout_s
-        self._clients = [_open(address, credential) for address in addresses]
+        self._identity = Identity(credential=identity) if isinstance(identity, str) else identity
+        self._clients = [_open(address, self._identity) for address in addresses]
+        self._before: list[httpx.AsyncClient] = []  # that show the certificate before
+        self._generation = self._identity.generation
 
     @property
     def address(self) -> str:
@@ -99,7 +104,7 @@ class MediationClient:
 
     async def close(self) -> None:
         """Close all connections."""
-        for client in self._clients:
+        for client in (*self._clients, *self._before):
             await client.aclose()
 
     async def hello(self, kind: str, software: str, journal_id: int, now_us: int) -> Hello:
@@ -164,6 +169,8 @@ class MediationClient:
     async def heartbeat(self, report: Mapping[str, Any]) -> int:
         """Report; the mediation's clock, microseconds since 1970."""
         answer = _json(await self._call("POST", "/heartbeat", json=dict(report)))
+        if answer.get("renew_certificate") is True and not self._identity.is_renewal_wanted:
+            self._identity.is_renewal_wanted = True
         try:
             return int(answer["now_us"])
         except (KeyError, TypeError, ValueError) as error:
@@ -171,9 +178,28 @@ class MediationClient:
                 f"mediation {self.address}: heartbeat is not answered as agreed: {error!r}"
             ) from None
 
+    async def next_certificate(self, request: str) -> str:
+        """Have the mediation sign the next key; the certificate, PEM."""
+        answer = _json(await self._call("POST", "/certificate", json={"request": request}))
+        try:
+            return str(answer["certificate"])
+        except KeyError:
+            raise UnavailableError(f"mediation {self.address}: a certificate is not answered as agreed") from None
+
     async def ask_term(self, index: int, timeout_s: float) -> None:
         """Whether a mediation of the list takes work; its term is learnt. RingfenceError: it does not."""
         await self._request(index, "GET", "/term", timeout_s)
+
+    async def _show_newest_certificate(self) -> None:
+        """Leave connections that were made with the certificate before, once there is another."""
+        if self._generation == self._identity.generation:
+            return
+        self._generation = self._identity.generation
+        # What is under way on them goes on; idle ones the mediation closes after seconds.
+        before, self._before = self._before, self._clients
+        self._clients = [_open(address, self._identity) for address in self.addresses]
+        for client in before:
+            await client.aclose()
 
     async def _call(self, method: str, path: str, *, timeout_s: float | None = None, **request: Any) -> httpx.Response:
         used = self.home.current
@@ -194,6 +220,7 @@ class MediationClient:
         headers = dict(request.pop("headers", {}))
         if (highest := self.home.highest.term) is not None:
             headers[HEADER] = str(highest)
+        await self._show_newest_certificate()
         try:
             response = await self._clients[used].request(
                 method, _PREFIX + path, timeout=timeout, headers=headers, **request
@@ -210,14 +237,14 @@ class MediationClient:
         return response
 
 
-def _open(address: str, credential: str) -> httpx.AsyncClient:
-    headers = {"Authorization": f"Bearer {credential}"}
+def _open(address: str, identity: Identity) -> httpx.AsyncClient:
+    check_address(address, "edge.mediation")
+    headers = {"Authorization": f"Bearer {identity.credential}"} if identity.credential else {}
     if address.startswith(_UNIX):
         transport = httpx.AsyncHTTPTransport(uds=address.removeprefix(_UNIX))
         return httpx.AsyncClient(base_url="http://mediation", headers=headers, transport=transport, trust_env=False)
-    if not address.startswith(("http://", "https://")):
-        raise InvalidInputError(f"edge.mediation: {address!r} must be http://HOST:PORT or unix:/PATH")
-    return httpx.AsyncClient(base_url=address, headers=headers, trust_env=False)
+    verify = identity.context if address.startswith("https://") else False
+    return httpx.AsyncClient(base_url=address, headers=headers, trust_env=False, verify=verify)
 
 
 def _raise_refusal(address: str, response: httpx.Response) -> None:

@@ -13,6 +13,7 @@ from ringfence.availability.highest_term import HighestTerm
 from ringfence.capture.link_state import read_link
 from ringfence.edge.agent import EdgeAgent
 from ringfence.edge.data_plane import DataPlane, EventJournal
+from ringfence.edge.enrolment import Identity
 from ringfence.edge.heartbeat import Heartbeat
 from ringfence.edge.hep_out import HepOut
 from ringfence.edge.metrics import hep_families, way_up
@@ -40,12 +41,12 @@ class ProbeAgent(EdgeAgent):
         probe: ProbePlane,
         journal: EventJournal,
         settings: EdgeSettings,
-        credential: str | None,
+        identity: Identity,
         highest: HighestTerm | None = None,
         interfaces: Sequence[str] = (),
     ) -> None:
         """`interfaces`: those that the probe reads; how their links are is reported with each heartbeat."""
-        super().__init__(probe, journal, settings, credential, lambda: (0, ""), highest)
+        super().__init__(probe, journal, settings, identity, lambda: (0, ""), highest)
         self._probe = probe
         self._interfaces = tuple(interfaces)
         self.heartbeat.more = lambda: {"links": [_link(name) for name in self._interfaces]}

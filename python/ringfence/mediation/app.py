@@ -5,6 +5,7 @@ This is the one module of the domain that knows its faces.
 
 from __future__ import annotations
 
+import asyncio
 import contextlib
 import os
 import signal
@@ -27,11 +28,15 @@ from ringfence.database.migrate import migrate
 from ringfence.errors import ConfigurationError
 from ringfence.log import configure_logging, log_file
 from ringfence.mediation.first_sign_in import where_to_read
+from ringfence.mediation.http_protocol import GuardedProtocol
 from ringfence.mediation.local_entrance import LocalEntrance
 from ringfence.mediation.process import MediationProcess
 from ringfence.mediation.sites import ensure_first_site
+from ringfence.mediation.tls_server import Listening, watch_certificate
+from ringfence.mediation.trust_keys import require_administrator
 from ringfence.service.notify import Notifier
 from ringfence.settings import Settings
+from ringfence.trust.certificates import shown_fingerprint
 
 # Answers under way may finish; long polls are sent home at once.
 STOP_WITHIN_S = 3
@@ -59,6 +64,7 @@ class MediationServer(uvicorn.Server):
         super().__init__(
             uvicorn.Config(
                 app,
+                http=GuardedProtocol,
                 lifespan="on",
                 access_log=False,
                 log_config=None,
@@ -69,6 +75,8 @@ class MediationServer(uvicorn.Server):
         )
         self._process: MediationProcess = app.state.process
         self._sockets = sockets
+        self._listening = Listening(self, self._process.tls)
+        self._watching: asyncio.Task[None] | None = None
         self._on_started = on_started
         self._on_alive = on_alive
 
@@ -91,8 +99,12 @@ class MediationServer(uvicorn.Server):
 
     async def startup(self, sockets: list[socket.socket] | None = None) -> None:
         """Begin to accept, then tell."""
-        await super().startup(sockets)
+        plain, covered = self._listening.divide(sockets or [])
+        await super().startup(plain)
         if self.started:
+            await self._listening.add(covered)
+            if self._process.tls is not None:
+                self._watching = asyncio.create_task(watch_certificate(self._process.tls), name="certificate")
             self._on_started()
 
     async def on_tick(self, counter: int) -> bool:
@@ -103,6 +115,8 @@ class MediationServer(uvicorn.Server):
 
     async def shutdown(self, sockets: list[socket.socket] | None = None) -> None:
         """Send long polls home, then close what is open."""
+        if self._watching is not None:
+            self._watching.cancel()
         self._process.stop()
         await super().shutdown(sockets)
 
@@ -112,6 +126,10 @@ def serve(settings: Settings) -> None:
     configure_logging(settings.log, log_file(settings, "mediation"))
     database = open_database(settings)
     try:
+        if settings.api.is_beyond_loopback:
+            migrate(database)
+            with database.connection(even_if_fenced=True) as connection:
+                require_administrator(settings, connection)
         sockets, url = bind(settings)
         try:
             _prepare(settings, database)
@@ -137,14 +155,18 @@ def _prepare(settings: Settings, database: Database) -> None:
 def _serve_on(sockets: list[socket.socket], url: str, settings: Settings, database: Database) -> None:
     entrance = LocalEntrance(settings.data, database)
     notifier = Notifier.take()
+    app = create_app(settings, database)
+    tls = app.state.process.tls
 
     def started() -> None:
-        entrance.open(url, settings.api.socket)
+        entrance.open(url, settings.api.socket, tls.shown.facts.fingerprint if tls else None)
         notifier.ready(f"serves {url}")
+        if tls is not None:
+            print(f"TLS certificate, SHA-256: {shown_fingerprint(tls.shown.facts.fingerprint)}", file=sys.stderr)
         log.info("mediation.started", url=url, socket=str(settings.api.socket or ""))
 
     try:
-        MediationServer(create_app(settings, database), sockets, started, notifier.alive).serve_until_stopped()
+        MediationServer(app, sockets, started, notifier.alive).serve_until_stopped()
     finally:
         notifier.stopping()
         entrance.close()
@@ -159,7 +181,8 @@ def bind(settings: Settings) -> tuple[list[socket.socket], str]:
         tcp = socket.create_server((host, port), family=family, backlog=2048)
     except OSError as error:
         raise ConfigurationError(f"api.port: {host}:{port} cannot be listened on: {_why(error)}") from None
-    shown = f"[{host}]" if ":" in host else host
+    local = {"0.0.0.0": "127.0.0.1", "::": "::1"}.get(host, host)  # noqa: S104 - what it is called from here
+    shown = f"[{local}]" if ":" in local else local
     sockets = [tcp]
     if settings.api.socket is not None:
         try:
@@ -168,7 +191,8 @@ def bind(settings: Settings) -> tuple[list[socket.socket], str]:
             tcp.close()
             message = f"api.socket: {settings.api.socket} cannot be listened on: {_why(error)}"
             raise ConfigurationError(message) from None
-    return sockets, f"http://{shown}:{tcp.getsockname()[1]}"
+    scheme = "https" if settings.api.has_tls else "http"
+    return sockets, f"{scheme}://{shown}:{tcp.getsockname()[1]}"
 
 
 def _why(error: OSError) -> str:

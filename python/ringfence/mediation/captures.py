@@ -21,12 +21,15 @@ import structlog
 
 from ringfence.capture.reading import CaptureCall, CaptureOptions, read_capture
 from ringfence.capture.summary import Summary, number_of, worst_mos
-from ringfence.errors import ForbiddenError, NotFoundError
+from ringfence.errors import ForbiddenError, InvalidInputError, NotFoundError
 from ringfence.mediation.jobs import Job, Jobs, Progress
 
 KIND = "capture"
 # Largest upload, octets; a larger file is for `ringfence probe read`.
 MAX_BYTES = 256 << 20
+# A packed file may hold a thousand times as much: where the reading of one ends.
+MAX_FRAMES = 50_000_000
+MAX_READ_S = 600.0
 # Calls that a result lists, and octets of messages that are kept of one capture and of all.
 MAX_CALLS = 2_000
 MAX_MESSAGE_BYTES = 16 << 20
@@ -111,9 +114,17 @@ class Captures:
                     calls.append(_listed(len(calls), call))
                     _hold(held, call.get("messages", []))
 
-        outcome = read_capture(
-            str(file), options, take, lambda octets, frames: progress.at(octets, size, f"{frames:,} packets")
-        )
+        began = time.monotonic()
+
+        def tell(octets: int, frames: int) -> None:
+            if frames > MAX_FRAMES or time.monotonic() - began > MAX_READ_S:
+                raise InvalidInputError(
+                    f"capture: is unpacked too large to be read here ({frames:,} packets so far); "
+                    "`ringfence probe read` takes any size"
+                )
+            progress.at(octets, size, f"{frames:,} packets")
+
+        outcome = read_capture(str(file), options, take, tell)
         self._keep(capture, held)
         log.info("capture.read", owner=owner, octets=size, calls=summary.calls)
         return {

@@ -17,6 +17,7 @@ from ringfence.errors import (
     RingfenceError,
     UnavailableError,
 )
+from ringfence.trust.verification import Trust, verify_argument
 
 TIMEOUT_S = 30.0
 _ERRORS: dict[str, type[RingfenceError]] = {
@@ -35,15 +36,18 @@ _ERRORS: dict[str, type[RingfenceError]] = {
 class Client:
     """HTTP calls that return JSON or raise what the mediation said."""
 
-    def __init__(self, url: str, token: str, transport: httpx.BaseTransport | None = None) -> None:
+    def __init__(
+        self, url: str, token: str, transport: httpx.BaseTransport | None = None, trust: Trust | None = None
+    ) -> None:
+        """`trust`: whom to believe behind an https:// address; without: the system's authorities."""
         self.url = url
         self._http = httpx.Client(
             base_url=f"{url.rstrip('/')}/api/v1/",
-            headers={"Authorization": f"Bearer {token}"},
+            headers={"Authorization": f"Bearer {token}"} if token else {},
             timeout=TIMEOUT_S,
             transport=transport,
             trust_env=False,
-            verify=url.startswith("https:"),  # reading the authorities takes longer than most calls
+            verify=verify_argument(url, trust or Trust()),
         )
 
     def __enter__(self) -> Self:

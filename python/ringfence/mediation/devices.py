@@ -18,7 +18,7 @@ from psycopg.types.json import Jsonb
 
 from ringfence.accounts import audit
 from ringfence.accounts.credentials import hash_secret, new_secret
-from ringfence.errors import ConflictError, InvalidInputError, NotFoundError, NotSignedInError
+from ringfence.errors import ConflictError, ForbiddenError, InvalidInputError, NotFoundError, NotSignedInError
 from ringfence.mediation.places import LIVE_FOR
 from ringfence.mediation.wanted import NOTHING, read_wanted
 from ringfence.policy import targets
@@ -65,6 +65,7 @@ class DeviceStatus:
     wanted_since: datetime | None = None
     policy_since: datetime | None = None
     note: str = ""
+    certificate_until: datetime | None = None  # None: it has a credential, not a certificate of ours
 
     @property
     def is_current(self) -> bool:
@@ -108,6 +109,21 @@ class Heartbeat:
 
 def register_device(connection: Connection, name: str, kind: str, site: str | None, actor: str) -> tuple[Device, str]:
     """Make a device's credential, shown once. `site` None: the first site. Registered already: ConflictError."""
+    check_name(name, kind)
+    site_id, site_name = find_site(connection, site)
+    secret = new_secret("rfd_")
+    existing = connection.execute(
+        "SELECT 1 FROM device WHERE name = %s AND revoked_at IS NULL FOR UPDATE", (name,)
+    ).fetchone()
+    if existing is not None:
+        raise ConflictError(f"device {name!r} is registered already; revoke it first to give it a new credential")
+    device = admit(connection, name, kind, site_id, hash_secret(secret))
+    audit.record(connection, actor, "device.add", name, {"kind": kind, "site": site_name})
+    return device, secret
+
+
+def check_name(name: str, kind: str) -> None:
+    """InvalidInputError for what is no device's name, or no kind of device."""
     if not _NAME.fullmatch(name):
         raise InvalidInputError(
             f"device name: {name!r} is not a name; expected 1 to 64 letters, digits, '.', '_' or '-'",
@@ -117,38 +133,37 @@ def register_device(connection: Connection, name: str, kind: str, site: str | No
         raise InvalidInputError(
             f"kind: {kind!r} is not a kind of device; expected enum or probe", code="invalid.device"
         )
-    site_id, site_name = _site(connection, site)
-    secret = new_secret("rfd_")
-    existing = connection.execute(
-        "SELECT device_id, revoked_at FROM device WHERE name = %s FOR UPDATE", (name,)
+
+
+def admit(connection: Connection, name: str, kind: str, site_id: int, credential_hash: bytes | None) -> Device:
+    """Register a device, or give one of this name a new credential; its events stay its own. None: by certificate."""
+    row = connection.execute(
+        """
+        INSERT INTO device (name, kind, site_id, credential_hash) VALUES (%(name)s, %(kind)s, %(site_id)s, %(hash)s)
+        ON CONFLICT (name) DO UPDATE SET kind = %(kind)s, site_id = %(site_id)s, credential_hash = %(hash)s,
+            revoked_at = NULL, renewal_wanted_at = NULL, last_seen_at = NULL, policy_version = NULL, policy_hash = NULL,
+            report = '{}'
+        RETURNING device_id, (SELECT s.name FROM site s WHERE s.site_id = %(site_id)s)
+        """,
+        {"name": name, "kind": kind, "site_id": site_id, "hash": credential_hash},
     ).fetchone()
-    if existing is not None and existing[1] is None:
-        raise ConflictError(f"device {name!r} is registered already; revoke it first to give it a new credential")
-    if existing is None:
-        row = connection.execute(
-            "INSERT INTO device (name, kind, site_id, credential_hash) VALUES (%s, %s, %s, %s) RETURNING device_id",
-            (name, kind, site_id, hash_secret(secret)),
-        ).fetchone()
-    else:
-        row = connection.execute(
-            """
-            UPDATE device SET kind = %s, site_id = %s, credential_hash = %s, revoked_at = NULL, last_seen_at = NULL,
-                   policy_version = NULL, policy_hash = NULL, report = '{}'
-            WHERE device_id = %s RETURNING device_id
-            """,
-            (kind, site_id, hash_secret(secret), existing[0]),
-        ).fetchone()
-    assert row is not None  # noqa: S101 - INSERT and UPDATE of a locked row return one
+    assert row is not None  # noqa: S101 - INSERT returns one
     targets.tell(connection)
-    audit.record(connection, actor, "device.add", name, {"kind": kind, "site": site_name})
-    return Device(row[0], name, kind, site_name), secret
+    return Device(row[0], name, kind, row[1])
 
 
 def revoke_device(connection: Connection, name: str, actor: str) -> None:
     """Take a device's credential away, at once. NotFoundError when it is not registered."""
-    revoked = connection.execute("UPDATE device SET revoked_at = now() WHERE name = %s AND revoked_at IS NULL", (name,))
-    if revoked.rowcount == 0:
+    revoked = connection.execute(
+        "UPDATE device SET revoked_at = now() WHERE name = %s AND revoked_at IS NULL RETURNING device_id", (name,)
+    ).fetchone()
+    if revoked is None:
         raise NotFoundError(f"device {name!r} is not registered; `ringfence device list` shows those that are")
+    # Nor is it to come back with them once the name is registered anew.
+    connection.execute(
+        "UPDATE device_certificate SET ends_at = now() WHERE device_id = %s AND coalesce(ends_at > now(), true)",
+        revoked,
+    )
     targets.forget(connection, targets.DEVICE + name)
     targets.tell(connection)
     audit.record(connection, actor, "device.revoke", name)
@@ -167,7 +182,7 @@ def edit_device(
     ).fetchone()
     if before is None:
         raise NotFoundError(f"device {name!r} is not registered; `ringfence device list` shows those that are")
-    site_id, site_name = _site(connection, site if site is not None else before[0])
+    site_id, site_name = find_site(connection, site if site is not None else before[0])
     after = {"site": site_name, "note": before[1] if note is None else note}
     if len(after["note"]) > 1000:
         raise InvalidInputError(f"note: has {len(after['note'])} characters; expected at most 1000")
@@ -204,7 +219,9 @@ def list_devices(connection: Connection, now: datetime | None = None) -> list[De
         rows = cursor.execute(
             """
             SELECT d.device_id, d.name, d.kind, s.name AS site, d.created_at, d.last_seen_at, d.address, d.software,
-                   d.policy_version, d.policy_hash, d.policy_since, d.clock_offset_us, d.report, d.note
+                   d.policy_version, d.policy_hash, d.policy_since, d.clock_offset_us, d.report, d.note,
+                   (SELECT max(c.not_after) FROM device_certificate c
+                    WHERE c.device_id = d.device_id AND c.ends_at IS NULL) AS certificate_until
             FROM device d JOIN site s USING (site_id) WHERE d.revoked_at IS NULL ORDER BY d.name
             """
         ).fetchall()
@@ -304,13 +321,30 @@ def received_sequences(connection: Connection, device: Device, journal_id: int) 
     return dict(rows)
 
 
+def refuse_foreign_journal(connection: Connection, device_id: int, journal_id: int) -> None:
+    """ForbiddenError when another device sent of this journal: its events are that device's own, and held already."""
+    row = connection.execute(
+        """
+        SELECT d.name FROM device_stream s JOIN device d USING (device_id)
+        WHERE s.journal_id = %s AND s.device_id <> %s LIMIT 1
+        """,
+        (journal_id, device_id),
+    ).fetchone()
+    if row is not None:
+        raise ForbiddenError(
+            f"journal {journal_id} is that of device {row[0]}: enrol this one by that name, or move its journal away",
+            code="forbidden.journal",
+        )
+
+
 def clock_offset_us(connection: Connection, device_id: int) -> int:
     """The device's clock minus ours as last measured, 0 where it never was; a network's delay makes it too small."""
     row = connection.execute("SELECT clock_offset_us FROM device WHERE device_id = %s", (device_id,)).fetchone()
     return int(row[0] or 0) if row else 0
 
 
-def _site(connection: Connection, name: str | None) -> tuple[int, str]:
+def find_site(connection: Connection, name: str | None) -> tuple[int, str]:
+    """Id and name of a site; None: the first one. NotFoundError."""
     row = connection.execute(
         "SELECT site_id, name FROM site WHERE %(name)s::text IS NULL OR name = %(name)s ORDER BY site_id LIMIT 1",
         {"name": name},

@@ -29,8 +29,8 @@ class LocalEntrance:
         self._database = database
         self._token: str | None = None
 
-    def open(self, url: str, socket: Path | None) -> None:
-        """Make a token, end the one of an earlier start, and write both files."""
+    def open(self, url: str, socket: Path | None, fingerprint: str | None = None) -> None:
+        """Make a token, end the one of an earlier start, and write both files; `fingerprint` of the certificate."""
         run = self._data / "run"
         run.mkdir(mode=0o700, parents=True, exist_ok=True)
         with self._database.connection(even_if_fenced=True) as connection:
@@ -41,6 +41,7 @@ class LocalEntrance:
             "url": url,
             "socket": str(socket) if socket else None,
             "token_file": str(token_file(self._data)),
+            "fingerprint": fingerprint,
             "pid": os.getpid(),
         }
         write_private(token_file(self._data), self._token)

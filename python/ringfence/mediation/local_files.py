@@ -2,7 +2,11 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from pathlib import Path
+from typing import Any
+
+from ringfence.trust.verification import Trust
 
 
 def mediation_file(data: Path) -> Path:
@@ -13,3 +17,9 @@ def mediation_file(data: Path) -> Path:
 def token_file(data: Path) -> Path:
     """Where a mediation leaves the local token."""
     return data / "run" / "cli.token"
+
+
+def place_trust(place: Mapping[str, Any]) -> Trust:
+    """Whom to believe behind the address that a mediation of this machine wrote down: its own certificate alone."""
+    known = place.get("fingerprint")
+    return Trust((str(known),) if known else ())

@@ -26,6 +26,7 @@ from ringfence.availability.term import HEADER, Term
 from ringfence.database.connection import Database
 from ringfence.errors import FencedError, UnavailableError
 from ringfence.mediation.channel_follower import ChannelFollower
+from ringfence.trust.verification import Trust, verify_argument
 
 ASK_PARTNERS_S = 3.0
 _ASK_TIMEOUT_S = 2.0
@@ -35,8 +36,15 @@ log = structlog.get_logger()
 class Membership:
     """One per process. Methods may be called from any thread."""
 
-    def __init__(self, database: Database, partners: tuple[str, ...] = (), data: Path | None = None) -> None:
-        """`data`: the node's folder, which remembers terms beside the database."""
+    def __init__(
+        self,
+        database: Database,
+        partners: tuple[str, ...] = (),
+        data: Path | None = None,
+        trust: Trust | None = None,
+    ) -> None:
+        """`data`: the node's folder, which remembers terms beside the database; `trust`: whom to believe as partner."""
+        self._trust = trust or Trust()
         self._database = database
         self._partners = partners
         self._node = NodeTerm(data) if data is not None else None
@@ -120,7 +128,10 @@ class Membership:
 
     async def ask_partners(self) -> None:
         """Ask the other pairs for their term until cancelled; each answers with it to whoever shows a proven one."""
-        async with httpx.AsyncClient(timeout=_ASK_TIMEOUT_S, trust_env=False) as client:
+        verify = next(
+            (verify_argument(url, self._trust) for url in self._partners if url.startswith("https://")), False
+        )
+        async with httpx.AsyncClient(timeout=_ASK_TIMEOUT_S, trust_env=False, verify=verify) as client:
             while True:
                 for partner in self._partners:
                     await self._ask(client, partner)

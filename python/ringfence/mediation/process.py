@@ -15,6 +15,7 @@ from ringfence.availability import schedule
 from ringfence.availability.backup import BackupOptions
 from ringfence.database.connection import Database
 from ringfence.mediation import retention
+from ringfence.mediation.audit_watch import EVERY_S, AuditWatch
 from ringfence.mediation.captures import Captures
 from ringfence.mediation.distribution import Distribution
 from ringfence.mediation.entries_feed import EntriesFeed
@@ -25,11 +26,13 @@ from ringfence.mediation.jobs import Jobs
 from ringfence.mediation.leader import Leader, ScheduledWork
 from ringfence.mediation.list_feeds import ListFeeds
 from ringfence.mediation.membership import Membership
+from ringfence.mediation.trust_keys import open_tls, partner_trust, public_address
 from ringfence.node.facts import ProcessFacts
 from ringfence.policy import dynamic, installation
 from ringfence.policy.lists import contents
 from ringfence.reports.sending import Reports
 from ringfence.settings import Settings
+from ringfence.trust.enrolment_token import EnrolmentToken
 
 log = structlog.get_logger()
 
@@ -84,7 +87,10 @@ class MediationProcess:
     def __init__(self, settings: Settings, database: Database) -> None:
         self.settings = settings
         self.database = database
-        self.membership = Membership(database, settings.availability.partners, settings.data)
+        self.tls = open_tls(settings, database)
+        self.membership = Membership(
+            database, settings.availability.partners, settings.data, partner_trust(settings.trust, self.tls)
+        )
         self.distribution = Distribution(database)
         self.entries_feed = EntriesFeed(database)
         self.ingest = Ingest(database)
@@ -92,11 +98,13 @@ class MediationProcess:
         self.captures = Captures(settings.data / "captures")
         self.reports = Reports(settings.mail)
         self.entrance = Entrance(settings.accounts)
+        self.audit_watch = AuditWatch(settings.data)
         own = (
             ScheduledWork("backup", 5.0, self._start_due_backup),
             ScheduledWork("reports", 5.0, self.reports.start_due),
             ScheduledWork("drop_old_calls", 3600.0, self._drop_old_calls),
             ScheduledWork("recheck_people", settings.accounts.ldap.recheck_s, self.entrance.recheck),
+            ScheduledWork("audit_anchor", EVERY_S, self.audit_watch.keep_anchor),
         )
         self.leader = Leader(database, (*SCHEDULE, *own))
         self.facts = ProcessFacts(settings.data)
@@ -111,6 +119,12 @@ class MediationProcess:
 
     def _drop_old_calls(self, database: Database) -> None:
         retention.drop_old(database, self.settings.retention, datetime.now(UTC))
+
+    def way_here(self, addresses: tuple[str, ...] = ()) -> EnrolmentToken:
+        """How a device reaches this mediation and knows it: at `addresses`, or at its own."""
+        return EnrolmentToken(
+            addresses or (public_address(self.settings),), self.tls.shown.facts.fingerprint if self.tls else None
+        )
 
     @asynccontextmanager
     async def running(self) -> AsyncIterator[None]:

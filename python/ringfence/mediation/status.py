@@ -33,7 +33,11 @@ def read_status(process: MediationProcess, now: datetime | None = None) -> dict[
         devices = list_devices(connection, now)
         installed = installed_everywhere(connection)
     facts = process.facts.read()
-    mediation = _part("mediation", membership.reason or fault_of(facts), notes_on(facts, _us(now)))
+    tls = process.tls
+    notes = [*notes_on(facts, _us(now)), *(tls.notes(now) if tls is not None else [])]
+    if (note := process.audit_watch.note()) is not None:
+        notes.append(note)
+    mediation = _part("mediation", membership.reason or fault_of(facts), notes)
     database = _part("database", None if row and not row[1] else "is a standby: read only")
     policy = _part("policy", None, [] if installed.version else ["no policy is installed: every call is allowed"])
     device_parts = [device_part(device, now) for device in devices]
@@ -45,6 +49,7 @@ def read_status(process: MediationProcess, now: datetime | None = None) -> dict[
         "settled": {"ok": not reasons, "reasons": reasons},
         "mediation": mediation
         | {"version": __version__, "pid": os.getpid(), "is_leader": process.leader.is_leader, "process": facts}
+        | {"tls": tls.as_json() if tls is not None else None}
         | membership.as_json(),
         "database": database | {"server_version": row[0] if row else ""},
         "policy": policy | {"version": installed.version, "hash": installed.hash},

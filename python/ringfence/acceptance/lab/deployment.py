@@ -30,6 +30,7 @@ from ringfence.database.cluster import remove_cluster
 from ringfence.database.embedded import EmbeddedServer
 from ringfence.errors import NotFoundError, UnavailableError
 from ringfence.mediation.client import Client
+from ringfence.mediation.local_files import place_trust
 from ringfence.settings import Settings
 
 NUMBERS = Numbers(
@@ -147,7 +148,8 @@ class Lab:
         mediation.start()
         place = mediation.await_ready()
         self.url = str(place["url"])
-        self.api = Client(self.url, Path(str(place["token_file"])).read_text(encoding="utf-8").strip())
+        token = Path(str(place["token_file"])).read_text(encoding="utf-8").strip()
+        self.api = Client(self.url, token, trust=place_trust(place))
 
     @property
     def standby_name(self) -> str:

@@ -10,11 +10,12 @@ from typing import Annotated, Any, Literal
 
 from fastapi import APIRouter, Depends, Query
 from fastapi.responses import StreamingResponse
-from pydantic import AwareDatetime, BaseModel
+from pydantic import AwareDatetime, BaseModel, StringConstraints
 
 from ringfence.accounts import audit
 from ringfence.accounts.audit import AuditEntry, AuditFilter
-from ringfence.api.context import CurrentDatabase
+from ringfence.accounts.audit_chain import Anchor
+from ringfence.api.context import CurrentDatabase, CurrentProcess
 from ringfence.api.security import Administrator
 from ringfence.api.spreadsheet import csv_line
 from ringfence.database.connection import Database
@@ -87,6 +88,33 @@ def export(
     name = f'attachment; filename="audit.{format}"'
     lines = _lines(database, wanted, is_csv=format == "csv")
     return StreamingResponse(lines, media_type=media_type, headers={"Content-Disposition": name})
+
+
+class AuditVerification(BaseModel):
+    """What following the trail's chain of hashes showed; `head` is the anchor to keep elsewhere, PLACE:HASH."""
+
+    is_whole: bool
+    entries: int
+    head: str | None
+    fault: str | None
+    broken_at: int | None
+
+
+Anchors = Annotated[
+    list[Annotated[str, StringConstraints(max_length=100)]] | None,
+    Query(max_length=100, description="PLACE:HASH that was kept elsewhere"),
+]
+
+
+@router.get("/verification")
+def verify(
+    identity: Administrator, database: CurrentDatabase, process: CurrentProcess, anchor: Anchors = None
+) -> AuditVerification:
+    """Whether any entry was altered, taken out or put in; against anchors also whether the end was cut off."""
+    anchors = tuple(Anchor.parse(text) for text in anchor or ())
+    with database.connection() as connection:
+        found = process.audit_watch.verify(connection, anchors)
+    return AuditVerification(**found.as_json())
 
 
 def _lines(database: Database, wanted: AuditFilter, *, is_csv: bool) -> Iterator[str]:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from datetime import UTC, datetime
 from typing import Annotated, Any
 
 from fastapi import APIRouter, Path
@@ -9,7 +10,7 @@ from pydantic import BaseModel, ConfigDict, StringConstraints
 
 from ringfence.api.context import CurrentDatabase
 from ringfence.api.security import Administrator, SiteAdministrator, SiteViewer
-from ringfence.mediation import devices
+from ringfence.mediation import device_certificates, devices
 
 router = APIRouter(prefix="/devices", tags=["devices"])
 
@@ -74,6 +75,13 @@ def edit(name: DeviceName, body: EditBody, identity: SiteAdministrator, database
     with database.connection() as connection:
         devices.edit_device(connection, name, identity.name, site=body.site, note=body.note)
         return devices.read_device(connection, name).as_json()
+
+
+@router.post("/{name}/rotate", status_code=202)
+def rotate(name: DeviceName, identity: Administrator, database: CurrentDatabase) -> None:
+    """Have it make a new key and get a new certificate, with its next heartbeat."""
+    with database.connection() as connection:
+        device_certificates.want_renewal(connection, name, identity.name, datetime.now(UTC))
 
 
 @router.delete("/{name}", status_code=204)

@@ -15,8 +15,10 @@ from pydantic import BaseModel, ConfigDict, Field, StringConstraints
 from ringfence.api.context import CurrentDatabase, CurrentProcess, address_of
 from ringfence.api.security import CurrentDevice
 from ringfence.database.connection import Database
-from ringfence.mediation import devices
+from ringfence.errors import ForbiddenError
+from ringfence.mediation import device_certificates, devices
 from ringfence.mediation.devices import Device, Heartbeat
+from ringfence.mediation.http_protocol import PEER_CERTIFICATE
 from ringfence.policy.lists import contents
 
 router = APIRouter(prefix="/edge", tags=["edge"])
@@ -83,10 +85,11 @@ class HeartbeatBody(BaseModel):
 
 
 class HeartbeatAnswer(BaseModel):
-    """The mediation's clock, and its epoch."""
+    """The mediation's clock, its epoch, and whether the device shall get a new certificate now."""
 
     now_us: int
     epoch: int
+    renew_certificate: bool = False
 
 
 class CurrentTerm(BaseModel):
@@ -100,6 +103,7 @@ def hello(body: HelloBody, request: Request, device: CurrentDevice, process: Cur
     """A device starts or reconnects."""
     now = datetime.now(UTC)
     with process.database.connection() as connection:
+        devices.refuse_foreign_journal(connection, device.device_id, body.journal_id)
         devices.record_hello(connection, device, body.kind, body.software, body.now_us, address_of(request), now)
         return Hello(
             device=device.name,
@@ -174,7 +178,35 @@ def heartbeat(body: HeartbeatBody, request: Request, device: CurrentDevice, proc
     with process.database.connection() as connection:
         said = Heartbeat(body.policy_version, body.policy_hash, body.now_us, report)
         devices.record_heartbeat(connection, device, said, address_of(request), now)
-    return HeartbeatAnswer(now_us=_us(now), epoch=process.membership.require_active().epoch)
+        is_wanted = device_certificates.is_renewal_wanted(connection, device)
+    epoch = process.membership.require_active().epoch
+    return HeartbeatAnswer(now_us=_us(now), epoch=epoch, renew_certificate=is_wanted)
+
+
+class RequestBody(BaseModel):
+    """A request to sign the device's next key (PKCS #10, PEM)."""
+
+    model_config = ConfigDict(extra="ignore")
+    request: Annotated[str, StringConstraints(min_length=1, max_length=8192)]
+
+
+class NextCertificate(BaseModel):
+    """PEM."""
+
+    certificate: str
+
+
+@router.post("/certificate", status_code=201)
+def next_certificate(
+    body: RequestBody, request: Request, device: CurrentDevice, database: CurrentDatabase, process: CurrentProcess
+) -> NextCertificate:
+    """The next certificate of a device that came with one of ours; the one before ends soon after this is used."""
+    if getattr(request.state, PEER_CERTIFICATE, None) is None or process.settings.api.tls.client_ca is not None:
+        raise ForbiddenError("certificate: is renewed here only for a device that shows one that was issued here")
+    with database.connection() as connection:
+        return NextCertificate(
+            certificate=device_certificates.renew(connection, device, body.request, datetime.now(UTC))
+        )
 
 
 @router.get("/term")

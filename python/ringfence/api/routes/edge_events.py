@@ -39,6 +39,7 @@ async def upload_events(
     first_kept: Annotated[int | None, Query(ge=1, le=2**63 - 1, description="the journal has nothing before")] = None,
 ) -> Received:
     """Store what is new. 409 `gap` says from where to send; 413: send fewer at once; 503: send the same again."""
+    await run_in_threadpool(process.ingest.check_journal, device.device_id, journal_id)
     body = await request.body()
     received = await run_in_threadpool(
         process.ingest.accept, device.device_id, dataset, journal_id, stream, body, first_kept=first_kept

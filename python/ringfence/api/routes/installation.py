@@ -17,6 +17,9 @@ router = APIRouter(prefix="/policy", tags=["policy"])
 
 Name = Annotated[str, Field(min_length=1, max_length=64)]
 
+# The domain's bound (MAX_CONFIRM) is tighter and says so; this one keeps it a time at all.
+LONGEST_TRIAL_S = 30 * 86_400.0
+
 
 class ScopeBody(BaseModel):
     """Where: all devices, or a site's, or one."""
@@ -42,7 +45,9 @@ class InstallBody(ScopeBody):
     """Which version shall act, where, and until when it must be confirmed."""
 
     version: int = Field(ge=1, le=2**31 - 1)
-    confirm_within_s: float | None = Field(None, gt=0, description="reverts by itself unless confirmed in this time")
+    confirm_within_s: float | None = Field(
+        None, gt=0, le=LONGEST_TRIAL_S, description="reverts by itself unless confirmed in this time"
+    )
     staged: bool = Field(False, description="on `device` first; `go-on` installs on all")
 
 

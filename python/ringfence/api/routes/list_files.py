@@ -18,6 +18,7 @@ from fastapi.concurrency import run_in_threadpool
 from fastapi.responses import StreamingResponse
 from pydantic import BaseModel, ConfigDict, Field
 
+from ringfence.api.attachment import attachment
 from ringfence.api.context import CurrentDatabase, CurrentProcess
 from ringfence.api.routes.lists import ListName, Revision
 from ringfence.api.security import Editor, Viewer
@@ -83,8 +84,9 @@ def export_file(
 ) -> StreamingResponse:
     """A static list as a file that an import takes again."""
     with database.connection() as connection:
-        at = catalogue.read_static(connection, name).revision if revision is None else revision
-    headers = {"Content-Disposition": f'attachment; filename="{name}.{"csv" if format_ == "csv" else "txt"}"'}
+        newest = catalogue.read_static(connection, name).revision
+    at = newest if revision is None else revision
+    headers = attachment(f"{name}.{'csv' if format_ == 'csv' else 'txt'}")
     return StreamingResponse(_exported(database, name, format_, at), media_type=_MEDIA[format_], headers=headers)
 
 

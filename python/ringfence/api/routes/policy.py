@@ -10,6 +10,7 @@ from fastapi.concurrency import run_in_threadpool
 from fastapi.responses import PlainTextResponse
 
 from ringfence.api.context import CurrentDatabase
+from ringfence.api.routes.installation import LONGEST_TRIAL_S
 from ringfence.api.security import Editor, Viewer
 from ringfence.database.connection import Database
 from ringfence.mediation.sites import all_sites
@@ -40,7 +41,7 @@ async def apply_policy(
     message: Annotated[str, Query(max_length=500)] = "",
     dry_run: bool = False,
     install: bool = True,
-    confirm_within_s: Annotated[float | None, Query(gt=0)] = None,
+    confirm_within_s: Annotated[float | None, Query(gt=0, le=LONGEST_TRIAL_S)] = None,
 ) -> dict[str, Any]:
     """Check a policy, commit it as a version and install that everywhere; with `dry_run` say what that would change."""
     text = await request.body()

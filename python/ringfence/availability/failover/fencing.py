@@ -29,7 +29,7 @@ from ringfence.availability.term import Term
 from ringfence.database.cluster import embedded_url
 from ringfence.database.connection import SCHEMA
 from ringfence.errors import InvalidInputError, RingfenceError, UnavailableError
-from ringfence.mediation.local_files import mediation_file
+from ringfence.mediation.local_files import mediation_file, place_trust
 from ringfence.settings import Settings
 
 # How long the mediation and the transactions that were under way when the fence came are waited for.
@@ -119,7 +119,7 @@ def _mediation_knows(settings: Settings) -> bool:
     try:
         place = json.loads(mediation_file(settings.data).read_text(encoding="utf-8"))
         os.kill(int(place["pid"]), 0)
-        with open_api(str(place["url"]), SETTLE_S) as client:
+        with open_api(str(place["url"]), SETTLE_S, trust=place_trust(place)) as client:
             return not client.get("/healthz").is_success
     except (OSError, ValueError, KeyError, TypeError, httpx.HTTPError):
         return True

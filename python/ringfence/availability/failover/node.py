@@ -21,7 +21,7 @@ import httpx
 
 from ringfence.availability.source import open_api
 from ringfence.errors import ConflictError, ForbiddenError, UnavailableError
-from ringfence.mediation.local_files import mediation_file
+from ringfence.mediation.local_files import mediation_file, place_trust
 from ringfence.node.state import read_state
 from ringfence.node.supervisor import lock_node
 from ringfence.service.installation import PACKAGED_UNITS, installed_units
@@ -155,7 +155,7 @@ class Node:
                 place = json.loads(mediation_file(self._settings.data).read_text(encoding="utf-8"))
                 os.kill(int(place["pid"]), 0)  # not one of an earlier run
                 try:
-                    with open_api(str(place["url"]), _ASK_TIMEOUT_S) as client:
+                    with open_api(str(place["url"]), _ASK_TIMEOUT_S, trust=place_trust(place)) as client:
                         answer = client.get("/healthz")
                     if answer.is_success:
                         return str(place["url"])

@@ -107,7 +107,7 @@ class OldPair:
         return Stopped(bool(answer.get("is_stopped")), str(answer["words"]))
 
     def _open(self, url: str, token: str | None = None, below: str = "") -> httpx.Client:
-        return open_api(url, _ASK_TIMEOUT_S, token, self._following.ca_file, below)
+        return open_api(url, _ASK_TIMEOUT_S, token, self._following.trust, below)
 
     def _back_up_over_api(self, timeout_s: float) -> str:
         give_up = time.monotonic() + timeout_s

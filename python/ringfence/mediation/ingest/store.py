@@ -36,7 +36,7 @@ from psycopg import sql
 from ringfence._native import arrow_to_copy
 from ringfence.database.partitions import bounds, ensure_between
 from ringfence.errors import ConflictError, InvalidInputError, UnavailableError
-from ringfence.mediation.devices import clock_offset_us
+from ringfence.mediation.devices import clock_offset_us, refuse_foreign_journal
 from ringfence.mediation.ingest.batch import Batch, decode_batch
 from ringfence.mediation.ingest.calls import with_numbers
 from ringfence.mediation.ingest.classes import with_classes
@@ -66,6 +66,7 @@ Connection: TypeAlias = psycopg.Connection[tuple[Any, ...]]
 
 _MAX_JOURNAL_ID = (1 << 63) - 1
 _MAX_STREAM = (1 << 15) - 1
+_MAX_KNOWN_JOURNALS = 10_000
 
 _BOUND_WAITS = """
 SELECT set_config('lock_timeout', %(lock)s, true), set_config('idle_in_transaction_session_timeout', %(idle)s, true)
@@ -102,7 +103,19 @@ class Ingest:
         self._partitions: set[tuple[str, date]] = set()
         self._places: dict[int, tuple[float, Site, int]] = {}
         self._classifier = Classifier()
+        self._own_journals: set[tuple[int, int]] = set()
         self._lock = Lock()
+
+    def check_journal(self, device_id: int, journal_id: int) -> None:
+        """ForbiddenError when another device sent of this journal before; asked of the database once."""
+        key = device_id, journal_id
+        if key in self._own_journals:
+            return
+        with self._database.connection() as connection:
+            refuse_foreign_journal(connection, device_id, journal_id)
+        if len(self._own_journals) >= _MAX_KNOWN_JOURNALS:
+            self._own_journals.clear()
+        self._own_journals.add(key)
 
     def accept(
         self,
