@@ -48,10 +48,10 @@ def network(mediation: RunningMediation) -> RunningMediation:
     """Two sites with a device each: three calls at `main`, two at `far`."""
     with mediation.database.connection() as connection:
         add_site(connection, site_from({"name": "far", "country": "US"}), "test")
-    for name, source, count in (("enum-main", HERE, 3), ("enum-far", THERE, 2)):
+    for journal, (name, source, count) in enumerate((("enum-main", HERE, 3), ("enum-far", THERE, 2)), 1):
         with mediation.device(name) as edge:
             answer = edge.post(
-                "edge/events", params={"dataset": "enum", "journal_id": 1, "stream": 0},
+                "edge/events", params={"dataset": "enum", "journal_id": journal, "stream": 0},
                 content=upload([call(minute, source) for minute in range(count)]),
                 headers={"Content-Type": "application/vnd.apache.arrow.stream"},
             )  # fmt: skip

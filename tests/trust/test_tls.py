@@ -136,7 +136,7 @@ class TestClient:
         file = tmp_path / "ca.pem"
         file.write_text(row[0])
         with Client(covered.url, covered.local_token, trust=Trust(ca_file=file)) as client:
-            assert client.get("status")["ok"]
+            assert client.get("status")["ok"], client.get("status")
         other = covered.url.replace("127.0.0.1", "127.0.0.2")
         with Client(other, "x", trust=Trust(ca_file=file)) as client, pytest.raises(UnavailableError):
             client.get("status")
@@ -177,7 +177,7 @@ class TestClient:
         settings = load_settings(None, environment)
         assert settings.trust.fingerprints == (known,)
         with connect(settings) as client:
-            assert client.get("status")["ok"]
+            assert client.get("status")["ok"], client.get("status")
 
 
 class TestOwnCertificate:
