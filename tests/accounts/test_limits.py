@@ -18,11 +18,16 @@ from tests.mediation_server import RunningMediation, wait_until
 from ringfence.accounts import people
 from ringfence.accounts.credentials import authenticate, create_token
 from ringfence.accounts.roles import sight_of
+from ringfence.analytics.calls import Call, CallFilter, find_calls
 from ringfence.api.masking import masked
+from ringfence.console import pages  # noqa: F401  # registers the pages
+from ringfence.console.call_drawer import explain_recorded
+from ringfence.console.gate import PAGES, why_closed
+from ringfence.console.session import Session
 from ringfence.database import sight
 from ringfence.database.connection import Database
 from ringfence.database.sight import Sight, ensure_views, seeing
-from ringfence.errors import UnavailableError
+from ringfence.errors import ForbiddenError, UnavailableError
 from ringfence.mediation.ingest.closing import close_hours
 from ringfence.mediation.retention import drop_old
 from ringfence.mediation.sites import add_site, site_ids
@@ -176,6 +181,47 @@ def test_numbers_are_masked_below_the_role_of_the_setting(network: RunningMediat
         assert viewer.get("enforcement", params=PERIOD | {"number": f"+{HERE}"}).status_code == 403
         assert viewer.get("enforcement", params=PERIOD).json()["queries"] == 5
     assert {one["source"] for one in viewer.get("events", params=PERIOD).json()["calls"]} == {f"+{HERE}", f"+{THERE}"}
+
+
+def test_the_console_asks_with_the_same_sight(network: RunningMediation) -> None:
+    """Every question of a page goes through `Session`; here without the browser around it."""
+    database, settings = network.database, network.settings
+    settings = settings.model_copy(
+        update={"accounts": settings.accounts.model_copy(update={"numbers_from": "analyst"})}
+    )
+    with database.connection() as connection:
+        secret = create_token(connection, "page", Role.EDITOR, "test", sites=site_ids(connection, ["far"]))
+        low = create_token(connection, "low", Role.VIEWER, "test")
+        sessions = [
+            Session(database, one, authenticate(connection, one), network.process.jobs, settings)
+            for one in (secret, low)
+        ]
+    wanted = CallFilter(start=HOUR, end=HOUR + timedelta(hours=1))
+    limited_calls, masked_calls = (one._answer(Role.VIEWER, find_calls, wanted) for one in sessions)
+    assert {(one.device, one.source) for one in limited_calls} == {("enum-far", f"+{THERE}")}
+    assert {one.source for one in masked_calls} == {"+1210555••••"}
+    assert not sessions[0].may(Role.EDITOR)
+    with pytest.raises(ForbiddenError, match="all sites"):
+        sessions[0]._answer(Role.EDITOR, find_calls, wanted)
+    assert isinstance(masked_calls[0], Call)
+    with pytest.raises(ForbiddenError, match="whole numbers"):
+        sessions[1]._answer(Role.VIEWER, explain_recorded, masked_calls[0])
+    assert why_closed(PAGES["/policy"], sessions[0]) is not None
+    assert why_closed(PAGES["/policy/lists"], sessions[1]) is not None
+    assert why_closed(PAGES["/calls"], sessions[0]) is why_closed(PAGES["/calls"], sessions[1]) is None
+
+
+def test_a_job_sees_what_its_owner_sees(network: RunningMediation) -> None:
+    def count(progress: object) -> dict[str, Any]:
+        with network.database.connection() as connection:
+            return {"calls": connection.execute("SELECT count(*) FROM enum_event").fetchone()}
+
+    with seeing(Sight(frozenset({2}))):
+        limited_job = network.process.jobs.start("count", "test", count)
+    whole_job = network.process.jobs.start("count", "test", count)
+    assert limited_job.ended.wait(30)
+    assert whole_job.ended.wait(30)
+    assert (limited_job.result, whole_job.result) == ({"calls": (2,)}, {"calls": (5,)})
 
 
 def test_whatever_leaves_as_text_is_gone_over_once_more() -> None:
