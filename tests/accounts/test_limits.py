@@ -29,10 +29,8 @@ from ringfence.database.connection import Database
 from ringfence.database.sight import Sight, ensure_views, seeing
 from ringfence.errors import ForbiddenError, UnavailableError
 from ringfence.mediation.ingest.closing import close_hours
-from ringfence.mediation.retention import drop_old
 from ringfence.mediation.sites import add_site, site_ids
 from ringfence.numbering.dial_plan import site_from
-from ringfence.settings import RetentionSettings
 from ringfence.vocabulary import Role
 
 HOUR = datetime.now(UTC).replace(minute=0, second=0, microsecond=0) - timedelta(hours=1)
@@ -317,21 +315,6 @@ def test_erasing_a_number_changes_no_figure_and_leaves_no_trace_of_it(network: R
         assert str(HERE) not in client.get(path, params=PERIOD if path == "events" else None).text
     erased = client.get("audit", params={"action": "number.erase"}).json()["entries"][0]
     assert erased["subject"] == done["mark"]
-
-
-def test_calls_older_than_is_kept_go_with_their_tops_and_counts_stay(network: RunningMediation) -> None:
-    client, database = network.client(), network.database
-    counted = PERIOD | {"view": "calls", "grouping": "hour"}
-    before = client.get("analytics", params=counted).json()["rows"]
-    later = HOUR + timedelta(days=31)
-    assert drop_old(database, RetentionSettings(), later) == {}
-    assert drop_old(database, RetentionSettings(enum_days=40), later)["enum"] == 0
-    assert client.get("events", params=PERIOD).json()["calls"]
-    assert drop_old(database, RetentionSettings(enum_days=7), later)["enum"] > 0
-    assert client.get("events", params=PERIOD).json()["calls"] == []
-    assert client.get("analytics", params=counted).json()["rows"] == before
-    with database.connection() as connection:
-        assert connection.execute("SELECT count(*) FROM hour_top").fetchone() == (0,)
 
 
 def test_the_sight_is_of_the_role_and_the_sites(network: RunningMediation) -> None:
