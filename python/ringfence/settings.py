@@ -386,13 +386,6 @@ class AccountsSettings(_Section):
     oidc: OidcSettings = OidcSettings()
 
 
-class RetentionSettings(_Section):
-    """How long calls are kept, by dataset; older days are dropped whole. Counts without numbers stay."""
-
-    enum_days: int = Field(0, ge=0, le=3650, description="days that ENUM queries are kept; 0: for good")
-    sip_days: int = Field(0, ge=0, le=3650, description="days that SIP calls are kept; 0: for good")
-
-
 class SiteSettings(_Section):
     """The first site, created with the database; sites are edited through the API afterwards."""
 
@@ -440,7 +433,6 @@ class Settings(_Section):
     backup: BackupSettings = BackupSettings()
     mail: MailSettings = MailSettings()
     accounts: AccountsSettings = AccountsSettings()
-    retention: RetentionSettings = RetentionSettings()
     site: SiteSettings = SiteSettings()
     log: LogSettings = LogSettings()
     availability: AvailabilitySettings = AvailabilitySettings()

@@ -18,16 +18,19 @@ from tests.mediation_server import RunningMediation, wait_until
 from ringfence.accounts import people
 from ringfence.accounts.credentials import authenticate, create_token
 from ringfence.accounts.roles import sight_of
+from ringfence.analytics.calls import Call, CallFilter, find_calls
 from ringfence.api.masking import masked
+from ringfence.console import pages  # noqa: F401  # registers the pages
+from ringfence.console.call_drawer import explain_recorded
+from ringfence.console.gate import PAGES, why_closed
+from ringfence.console.session import Session
 from ringfence.database import sight
 from ringfence.database.connection import Database
 from ringfence.database.sight import Sight, ensure_views, seeing
-from ringfence.errors import UnavailableError
+from ringfence.errors import ForbiddenError, UnavailableError
 from ringfence.mediation.ingest.closing import close_hours
-from ringfence.mediation.retention import drop_old
 from ringfence.mediation.sites import add_site, site_ids
 from ringfence.numbering.dial_plan import site_from
-from ringfence.settings import RetentionSettings
 from ringfence.vocabulary import Role
 
 HOUR = datetime.now(UTC).replace(minute=0, second=0, microsecond=0) - timedelta(hours=1)
@@ -178,6 +181,47 @@ def test_numbers_are_masked_below_the_role_of_the_setting(network: RunningMediat
     assert {one["source"] for one in viewer.get("events", params=PERIOD).json()["calls"]} == {f"+{HERE}", f"+{THERE}"}
 
 
+def test_the_console_asks_with_the_same_sight(network: RunningMediation) -> None:
+    """Every question of a page goes through `Session`; here without the browser around it."""
+    database, settings = network.database, network.settings
+    settings = settings.model_copy(
+        update={"accounts": settings.accounts.model_copy(update={"numbers_from": "analyst"})}
+    )
+    with database.connection() as connection:
+        secret = create_token(connection, "page", Role.EDITOR, "test", sites=site_ids(connection, ["far"]))
+        low = create_token(connection, "low", Role.VIEWER, "test")
+        sessions = [
+            Session(database, one, authenticate(connection, one), network.process.jobs, settings)
+            for one in (secret, low)
+        ]
+    wanted = CallFilter(start=HOUR, end=HOUR + timedelta(hours=1))
+    limited_calls, masked_calls = (one._answer(Role.VIEWER, find_calls, wanted) for one in sessions)
+    assert {(one.device, one.source) for one in limited_calls} == {("enum-far", f"+{THERE}")}
+    assert {one.source for one in masked_calls} == {"+1210555••••"}
+    assert not sessions[0].may(Role.EDITOR)
+    with pytest.raises(ForbiddenError, match="all sites"):
+        sessions[0]._answer(Role.EDITOR, find_calls, wanted)
+    assert isinstance(masked_calls[0], Call)
+    with pytest.raises(ForbiddenError, match="whole numbers"):
+        sessions[1]._answer(Role.VIEWER, explain_recorded, masked_calls[0])
+    assert why_closed(PAGES["/policy"], sessions[0]) is not None
+    assert why_closed(PAGES["/policy/lists"], sessions[1]) is not None
+    assert why_closed(PAGES["/calls"], sessions[0]) is why_closed(PAGES["/calls"], sessions[1]) is None
+
+
+def test_a_job_sees_what_its_owner_sees(network: RunningMediation) -> None:
+    def count(progress: object) -> dict[str, Any]:
+        with network.database.connection() as connection:
+            return {"calls": connection.execute("SELECT count(*) FROM enum_event").fetchone()}
+
+    with seeing(Sight(frozenset({2}))):
+        limited_job = network.process.jobs.start("count", "test", count)
+    whole_job = network.process.jobs.start("count", "test", count)
+    assert limited_job.ended.wait(30)
+    assert whole_job.ended.wait(30)
+    assert (limited_job.result, whole_job.result) == ({"calls": (2,)}, {"calls": (5,)})
+
+
 def test_whatever_leaves_as_text_is_gone_over_once_more() -> None:
     for text, expected in (
         (b'"+12105550123"', '"+1210555••••"'.encode()),
@@ -271,21 +315,6 @@ def test_erasing_a_number_changes_no_figure_and_leaves_no_trace_of_it(network: R
         assert str(HERE) not in client.get(path, params=PERIOD if path == "events" else None).text
     erased = client.get("audit", params={"action": "number.erase"}).json()["entries"][0]
     assert erased["subject"] == done["mark"]
-
-
-def test_calls_older_than_is_kept_go_with_their_tops_and_counts_stay(network: RunningMediation) -> None:
-    client, database = network.client(), network.database
-    counted = PERIOD | {"view": "calls", "grouping": "hour"}
-    before = client.get("analytics", params=counted).json()["rows"]
-    later = HOUR + timedelta(days=31)
-    assert drop_old(database, RetentionSettings(), later) == {}
-    assert drop_old(database, RetentionSettings(enum_days=40), later)["enum"] == 0
-    assert client.get("events", params=PERIOD).json()["calls"]
-    assert drop_old(database, RetentionSettings(enum_days=7), later)["enum"] > 0
-    assert client.get("events", params=PERIOD).json()["calls"] == []
-    assert client.get("analytics", params=counted).json()["rows"] == before
-    with database.connection() as connection:
-        assert connection.execute("SELECT count(*) FROM hour_top").fetchone() == (0,)
 
 
 def test_the_sight_is_of_the_role_and_the_sites(network: RunningMediation) -> None:

@@ -161,6 +161,9 @@ def test_changing_the_password_ends_other_sessions_and_needs_the_old_one(databas
         people.change_password(connection, here.identity, "wrong", NEW, NOW)
     with database.connection() as connection, pytest.raises(InvalidInputError, match="expected a new one"):
         people.change_password(connection, here.identity, one_time, one_time, NOW)
+    for _ in range(FREE_FAILURES + 1):  # a new one that will not do is no guess at the old one
+        with database.connection() as connection, pytest.raises(InvalidInputError, match="at least 15"):
+            people.change_password(connection, here.identity, one_time, "short", NOW)
     with database.connection() as connection:
         people.change_password(connection, here.identity, one_time, NEW, NOW)
         assert not authenticate(connection, here.secret, NOW).must_change_password

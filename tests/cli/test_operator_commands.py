@@ -118,12 +118,21 @@ def test_devices_users_and_tokens(ringfence: Run) -> None:
         ringfence("user", "disable", "ana"),
         ringfence("user", "list"),
         ringfence("user", "enable", "ana"),
+        ringfence("user", "sites", "ana", "main"),
+        ringfence("user", "sites", "ana"),
+        ringfence("user", "second-factor", "--require", "administrator", "--require", "editor"),
+        ringfence("user", "second-factor", "ana"),
+        ringfence("user", "second-factor", "--require", "none"),
+        ringfence("user", "sessions", "ana", "--end"),
     ]
     assert [done.returncode for done in said] == [0] * len(said), [done.stderr for done in said]
     golden("accounts", "\n".join(done.stdout for done in said))
-    token = ringfence("token", "add", "backup", "--role", "analyst", "--days", "3").stdout.splitlines()[1]
-    assert token.startswith("rft_")
-    assert "backup" in ringfence("token", "list").stdout
+    made = ringfence("token", "add", "backup", "--role", "analyst", "--days", "3", "--site", "main")
+    assert made.stdout.splitlines()[1].startswith("rft_")
+    listed = json.loads(ringfence("token", "list", "--json").stdout)
+    assert [(one["name"], one["sites"]) for one in listed if one["name"] == "backup"] == [("backup", ["main"])]
+    assert ringfence("token", "list", "--own").returncode == 0  # the machine's own token owns none
+    assert "not_a_site" in ringfence("token", "add", "x", "--site", "not_a_site").stderr
     assert ringfence("token", "revoke", "backup").returncode == 0
 
 
@@ -268,3 +277,18 @@ def test_number_says_how_a_site_reads_it(ringfence: Run) -> None:
     unknown = ringfence("number", "explain", "911", "--site", "mars")
     assert (unknown.returncode, unknown.stderr.count("\n")) == (3, 1)
     assert "site 'mars' does not exist" in unknown.stderr
+
+
+def test_a_numbers_records_are_told_and_erased(ringfence: Run) -> None:
+    told = json.loads(ringfence("number", "export", "+12105550123").stdout)
+    assert (told["number"], told["calls"], told["entries"]) == ("+12105550123", [], [])
+    assert ringfence("number", "export", "+12105550123", "--format", "csv").stdout.startswith("time,dataset,device,")
+    unconfirmed = ringfence("number", "erase", "+12105550123")
+    assert (unconfirmed.returncode, "--confirm" in unconfirmed.stderr) == (2, True)
+    erased = ringfence("number", "erase", "+12105550123", "--confirm")
+    assert erased.returncode == 0, erased.stderr
+    assert erased.stdout.startswith("0 queries and 0 calls now have erased-")
+    assert "Backups" in erased.stdout
+    trail = ringfence("audit", "list", "--json").stdout
+    assert "number.erase" in trail
+    assert "12105550123" not in trail

@@ -229,6 +229,11 @@ def change_password(
         audit.record(connection, identity.name, "password.change.failed")
         connection.commit()
         raise InvalidInputError("old password: is wrong", code="invalid.old_password")
+    # The attempt proved rightful, whatever the new one is like: that is no guessing.
+    connection.execute(
+        "UPDATE account SET failed_sign_ins = 0, locked_until = NULL WHERE account_id = %s", (identity.account_id,)
+    )
+    connection.commit()
     passwords.check_new_password(new, identity.name, has_second_factor=has_code)
     if passwords.verify_password(new, account["password_hash"]):
         raise InvalidInputError("password: is the old one; expected a new one", code="invalid.password")

@@ -26,6 +26,7 @@ from ringfence.console.proof import lay_out_proof
 from ringfence.console.rule_table import lay_out_caution
 from ringfence.console.sip_drawer import lay_out_page_link, lay_out_sip_call
 from ringfence.console.words import ACTION_WORDS, REASON_WORDS, VERDICTS, plain
+from ringfence.database.sight import require_full_numbers
 from ringfence.mediation.sites import first_site
 from ringfence.policy.explain import explain_call
 from ringfence.vocabulary import Role
@@ -119,7 +120,8 @@ def lay_out_call(view: View, call: Call, on_list: Callable[[], Any], close: Call
 
 
 def explain_recorded(connection: psycopg.Connection, call: Call) -> dict[str, Any]:
-    """Why a recorded query was decided as it was, by the version that decided it."""
+    """Why a recorded query was decided as it was, by its version. ForbiddenError: numbers are masked."""
+    require_full_numbers("explaining a recorded call")
     site = first_site(connection)
     source = None if call.source in UNSPOKEN else call.source
     return explain_call(connection, site, source, call.destination, call.time, call.policy_version)

@@ -94,9 +94,10 @@ class _Page:
         if own.person.origin == "oidc":
             Tag("p", "Is your provider's matter.", classes="muted")
         elif not is_set:
-            Tag("p", "A code of an authenticator application beside the password.", classes="muted")
-            with Tag("div", classes="toolbar flat"), Tag("a", classes="button primary", href=_SET_UP):
-                Tag("span", "Set it up")
+            with Tag("div", classes="stack"):
+                Tag("p", "A code of an authenticator application beside the password.", classes="muted")
+                with Tag("div"), Tag("a", classes="button primary", href=_SET_UP):
+                    Tag("span", "Set it up")
         else:
             Tag("p", f"{own.codes} recovery codes are left.", classes="muted")
             with Tag("div", classes="toolbar flat"):

@@ -22,6 +22,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 import psycopg
+import structlog
 from psycopg import sql
 
 from ringfence.errors import ForbiddenError, UnavailableError
@@ -35,6 +36,7 @@ BY_SITE, MASKED = "ringfence_by_site", "ringfence_masked"
 HIDDEN_DIGITS = 4
 MASK = "•"
 _ADVISORY_LOCK = 7_201_013
+log = structlog.get_logger()
 
 # Kept lists of numbers: a view of masked numbers is made of the calls instead.
 _PACKED = frozenset(("hour_top",))
@@ -175,7 +177,17 @@ def drop_views(connection: Any) -> None:
 
 
 def ensure_views(database: Database) -> None:
-    """Make the views where they are missing or their tables have other columns by now; else one question."""
+    """Make the views where they are missing or their tables have other columns by now; else one question.
+
+    Where the database's user may make no schema, limited connections are refused and all else goes on.
+    """
+    try:
+        _make_views(database)
+    except psycopg.errors.InsufficientPrivilege as error:
+        log.warning("sight.no_views", error=str(error).strip().split("\n")[0])
+
+
+def _make_views(database: Database) -> None:
     with database.connection() as connection:
         tables = _tables(connection)
         wanted = _digest(tables)

@@ -28,7 +28,7 @@ from ringfence.analytics.recorded import (
 )
 from ringfence.database.columnar import columnar_reader
 from ringfence.database.connection import Database
-from ringfence.database.sight import require_full_numbers
+from ringfence.database.sight import require_all_sites, require_full_numbers
 from ringfence.mediation.jobs import Progress
 from ringfence.policy import dynamic, versions
 from ringfence.policy.naming import NamedList, list_in_versions
@@ -55,6 +55,7 @@ class EntryHitsRequest:
 def prepare(connection: Connection, name: str, start: datetime, end: datetime, now: datetime) -> EntryHitsRequest:
     """Find the list. NotFoundError, InvalidInputError, ForbiddenError."""
     require_full_numbers("counting the hits of entries")
+    require_all_sites("counting the hits of entries")
     check_period(start, end)
     known = [version.version for version in versions.list_versions(connection, MAX_VERSIONS)]
     lists = list_in_versions(connection, name, known)

@@ -43,7 +43,7 @@ LEFT = (
     "is sent again after a failover to an older state holds the number again.",
     "Rules, lists and committed versions of the policy are kept as they were signed: take the number off the lists.",
     "The audit trail is never changed; entries of list changes may name the number.",
-    "Copies that left: exports, reports sent by e-mail, HEP collectors, alerts.",
+    "Archived days, and copies that left: exports, reports sent by e-mail, HEP collectors, alerts.",
 )
 
 _MARK_CALLS = """

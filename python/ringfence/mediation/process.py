@@ -14,7 +14,6 @@ from ringfence.accounts.entrance import Entrance
 from ringfence.availability import schedule
 from ringfence.availability.backup import BackupOptions
 from ringfence.database.connection import Database
-from ringfence.mediation import retention
 from ringfence.mediation.audit_watch import EVERY_S, AuditWatch
 from ringfence.mediation.captures import Captures
 from ringfence.mediation.distribution import Distribution
@@ -102,7 +101,6 @@ class MediationProcess:
         own = (
             ScheduledWork("backup", 5.0, self._start_due_backup),
             ScheduledWork("reports", 5.0, self.reports.start_due),
-            ScheduledWork("drop_old_calls", 3600.0, self._drop_old_calls),
             ScheduledWork("recheck_people", settings.accounts.ldap.recheck_s, self.entrance.recheck),
             ScheduledWork("audit_anchor", EVERY_S, self.audit_watch.keep_anchor),
         )
@@ -116,9 +114,6 @@ class MediationProcess:
             job.ended_at is None for job in self.jobs.list(schedule.KIND)
         ):
             self.jobs.start(schedule.KIND, "schedule", schedule.making(self.settings, BackupOptions(), now), now)
-
-    def _drop_old_calls(self, database: Database) -> None:
-        retention.drop_old(database, self.settings.retention, datetime.now(UTC))
 
     def way_here(self, addresses: tuple[str, ...] = ()) -> EnrolmentToken:
         """How a device reaches this mediation and knows it: at `addresses`, or at its own."""

@@ -30,7 +30,7 @@ from ringfence.analytics.recorded import (
 from ringfence.analytics.words import number_text
 from ringfence.database.columnar import columnar_reader
 from ringfence.database.connection import Database
-from ringfence.database.sight import require_full_numbers
+from ringfence.database.sight import require_all_sites, require_full_numbers
 from ringfence.mediation.jobs import Progress
 from ringfence.mediation.sites import all_sites
 from ringfence.policy import drafts, dynamic, engines
@@ -78,6 +78,7 @@ class Simulation:
 def prepare(connection: Connection, request: SimulationRequest, now: datetime) -> Simulation:
     """Find and compile what is asked for, so that a mistake is told at once. InvalidInputError, NotFoundError."""
     require_full_numbers("a simulation")
+    require_all_sites("a simulation")
     check_period(request.start, request.end)
     devices = recording_devices(connection, request.site, request.device)
     sites = {site.name: site for site in all_sites(connection)}
