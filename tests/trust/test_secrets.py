@@ -71,7 +71,7 @@ def test_what_was_told_in_confidence_is_in_no_log_and_no_export(
     with covered.database.connection() as connection:
         keys = [row[0].splitlines()[1] for row in connection.execute("SELECT key FROM trust_key")]
     own_key = (tmp_path / "enum" / "identity" / "device.pem").read_text().splitlines()[1]
-    told = [password, wrong, *signed_in.cookies.values(), secret, invitation.secret, device, own_key, *keys]
+    told = [password, wrong, next(iter(signed_in.cookies.values())), secret, invitation.secret, device, own_key, *keys]
 
     shown = [refused.text]
     places = ("audit/export", "audit", "devices", "device-invitations", "tokens", "users", "status", "jobs")

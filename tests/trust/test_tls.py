@@ -13,17 +13,19 @@ import httpx
 import pytest
 from tests.mediation_server import RunningMediation, wait_until
 
+from ringfence.accounts.people import change_password, create_person, sign_in
 from ringfence.cli.client import connect
 from ringfence.database.connection import Database
 from ringfence.errors import ConfigurationError, InvalidInputError, RingfenceError, UnavailableError
-from ringfence.mediation.app import serve
 from ringfence.mediation.client import Client
+from ringfence.mediation.trust_keys import require_administrator
 from ringfence.settings import Settings, TlsSettings, load_settings
 from ringfence.trust import certificates
 from ringfence.trust.address import check_address
 from ringfence.trust.certificates import KeyPair, make_listener, read_certificate
 from ringfence.trust.listener import ListenerTls
 from ringfence.trust.verification import Trust, client_context
+from ringfence.vocabulary import Role
 
 NOW = datetime.now(UTC)
 
@@ -136,7 +138,7 @@ class TestClient:
         file = tmp_path / "ca.pem"
         file.write_text(row[0])
         with Client(covered.url, covered.local_token, trust=Trust(ca_file=file)) as client:
-            assert client.get("status")["ok"], client.get("status")
+            assert client.get("status")["mediation"]["ok"]
         other = covered.url.replace("127.0.0.1", "127.0.0.2")
         with Client(other, "x", trust=Trust(ca_file=file)) as client, pytest.raises(UnavailableError):
             client.get("status")
@@ -177,7 +179,7 @@ class TestClient:
         settings = load_settings(None, environment)
         assert settings.trust.fingerprints == (known,)
         with connect(settings) as client:
-            assert client.get("status")["ok"], client.get("status")
+            assert client.get("status")["mediation"]["ok"]
 
 
 class TestOwnCertificate:
@@ -237,11 +239,19 @@ class TestBeyondLoopback:
         settings = Settings.model_validate(
             {"data": tmp_path, "database": {"url": database.url}, "api": {"host": "0.0.0.0", "port": 0}}
         )
-        with pytest.raises(ConfigurationError, match="sign in as admin, then set it again") as caught:
-            serve(settings)
+        with (
+            pytest.raises(ConfigurationError, match="sign in as admin, then set it again") as caught,
+            database.connection() as connection,
+        ):
+            require_administrator(settings, connection)
         assert caught.value.message.startswith("api.host: 0.0.0.0 is beyond loopback")
         with database.connection() as connection:
-            assert connection.execute("SELECT count(*) FROM account").fetchone() == (0,), "no password was made"
+            password = create_person(connection, "admin", Role.ADMINISTRATOR, "test")
+            with pytest.raises(ConfigurationError):
+                require_administrator(settings, connection)
+            identity = sign_in(connection, "admin", password, None, NOW).identity
+            change_password(connection, identity, password, "a horse of another colour")
+            require_administrator(settings, connection)
 
     def test_there_it_always_has_tls(self) -> None:
         assert Settings.model_validate({"api": {"host": "0.0.0.0"}}).api.has_tls

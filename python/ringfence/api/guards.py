@@ -24,7 +24,7 @@ from ringfence.policy.lists.bulk import MAX_FILE_BYTES
 MIB = 1 << 20
 API = "/api/"
 _EDGE = "/api/v1/edge/"
-_PAGE_FILES = "/_nicegui/"
+_PAGE_FILES = "/_nicegui"  # uploads, and the live connection where there are no web sockets
 FORM_LIMIT = 64 << 10
 PAGE_FILE_LIMIT = 256 * MIB
 # A body comes at least at this pace; a whole minute is given to it in any case.

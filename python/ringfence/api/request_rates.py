@@ -16,7 +16,8 @@ from starlette.types import Scope
 from ringfence.api.rate_limit import RateLimit
 
 _DEVICES = "/api/v1/edge/"
-_SESSION = "ringfence_session"
+# Over TLS a browser may have it under the name that only this host can set (RFC 6265bis 4.1.3.2).
+_SESSIONS = ("__Host-ringfence_session", "ringfence_session")
 # Behind one address (a proxy, an office) several people and programs work.
 _OF_AN_ADDRESS = 8
 
@@ -44,7 +45,7 @@ def _session_in(cookies: str | None) -> str | None:
     if cookies is None:
         return None
     try:
-        found = SimpleCookie(cookies).get(_SESSION)
+        sent = SimpleCookie(cookies)
     except CookieError:
         return None
-    return found.value if found is not None else None
+    return next((sent[name].value for name in _SESSIONS if name in sent), None)

@@ -48,6 +48,7 @@ from ringfence.node.supervisor import Supervisor
 from ringfence.private_file import write_private
 from ringfence.service.notify import Notifier
 from ringfence.settings import Settings
+from ringfence.trust.certificates import shown_fingerprint
 from ringfence.trust.verification import Trust
 
 log = structlog.get_logger()
@@ -157,6 +158,7 @@ class Node:
                 else None,
                 sign_in=sign_in,
                 data=self._settings.data,
+                fingerprint=next(map(shown_fingerprint, self._trust.fingerprints), None),
             )
         )
 

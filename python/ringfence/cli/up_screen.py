@@ -31,6 +31,7 @@ class Welcome:
     option_code: int | None
     sign_in: str | None  # how, the first time
     data: Path
+    fingerprint: str | None = None  # of the TLS certificate
 
     @property
     def dig(self) -> str:
@@ -66,6 +67,8 @@ class Screen:
     def welcome(self, welcome: Welcome) -> None:
         """Everything runs."""
         rows = [("Console", welcome.console)]
+        if welcome.fingerprint is not None:
+            rows.append(("TLS certificate, SHA-256", welcome.fingerprint))
         if welcome.sign_in is not None:
             rows.append(("Sign in", welcome.sign_in))
         if welcome.enum:
