@@ -27,6 +27,7 @@ OBJECTS = {
     )
 }
 MAX_TEXT = 255
+_MOST = 2**32 - 1
 _ENGINE_FORMAT = "80007ed904"  # 32473 with the high bit, then text of the administrator's (RFC 3411, SnmpEngineID)
 _BOOT_LASTS = 2**30  # snmpEngineTime ends at 2^31 - 1
 
@@ -108,7 +109,7 @@ def _credentials(channel: Channel, settings: SnmpSettings) -> Any:
 
 def _values(message: Message) -> dict[str, Any]:
     """The objects of a trap, in the MIB's order."""
-    from pysnmp.proto.rfc1902 import Integer32, OctetString
+    from pysnmp.proto.rfc1902 import Gauge32, Integer32, OctetString
 
     first = message.alerts[0] if message.alerts else None
     texts = {
@@ -119,14 +120,13 @@ def _values(message: Message) -> dict[str, Any]:
         "threshold": f"{first.threshold:g}" if first else "",
         "text": " ".join([message.subject, *message.lines[1:]]) if first else message.lines[0],
     }
-    numbers = {
-        "severity": SEVERITIES.index(message.severity) + 1,
-        "count": message.count,
-        "alert": first.alert_id if first else 0,
+    values: dict[str, Any] = {name: OctetString(_octets(text)) for name, text in texts.items()}
+    values |= {
+        "severity": Integer32(SEVERITIES.index(message.severity) + 1),
+        "count": Gauge32(message.count),
+        "alert": Gauge32(min(first.alert_id if first else 0, _MOST)),
     }
-    values = {name: OctetString(_octets(text)) for name, text in texts.items()}
-    whole = {name: Integer32(number) for name, number in numbers.items()}
-    return {name: (values | whole)[name] for name in OBJECTS}
+    return {name: values[name] for name in OBJECTS}
 
 
 def _octets(text: str) -> bytes:

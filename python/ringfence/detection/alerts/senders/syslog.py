@@ -10,6 +10,7 @@ import os
 import re
 import socket
 import ssl
+from contextlib import suppress
 
 from ringfence.detection.alerts.channel import Channel, SyslogSettings
 from ringfence.detection.alerts.message import Message
@@ -104,14 +105,14 @@ def _connect(settings: SyslogSettings) -> socket.socket:
 def _close(stream: socket.socket) -> None:
     """Say that nothing more comes, and wait for the peer to close: then it has read everything. A peer that keeps the
     connection open is not waited for long: it took the octets, and syslog has no other answer."""
-    plain = stream.unwrap() if isinstance(stream, ssl.SSLSocket) else stream
-    plain.shutdown(socket.SHUT_WR)
-    plain.settimeout(1.0)
-    try:
-        while plain.recv(1024):
-            pass
-    except TimeoutError:
-        pass
+    stream.settimeout(1.0)
+    with suppress(TimeoutError, ssl.SSLEOFError):
+        if isinstance(stream, ssl.SSLSocket):
+            stream.unwrap()
+        else:
+            stream.shutdown(socket.SHUT_WR)
+            while stream.recv(1024):
+                pass
 
 
 def _why(error: OSError) -> str:
