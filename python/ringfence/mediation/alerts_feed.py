@@ -20,6 +20,11 @@ class AlertsFeed:
         self._newest: int | None = None
         self._follower = ChannelFollower(database, store.CHANNEL, self._reload)
 
+    @property
+    def waiting(self) -> int:
+        """Polls under way."""
+        return self._follower.waiting
+
     async def run(self) -> None:
         """Follow the database until cancelled; reconnects for ever."""
         await self._follower.run()

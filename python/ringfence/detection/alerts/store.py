@@ -9,7 +9,7 @@ Writers take an advisory lock, so that numbers of changes become visible in thei
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 from typing import Any
@@ -254,8 +254,12 @@ def timeline(connection: Connection[Any], alert_id: int) -> list[TimelineEntry]:
 
 def unclosed_by_severity(connection: Connection[Any]) -> dict[Severity, int]:
     """How many are open or acknowledged."""
-    counts = dict(connection.execute("SELECT severity, count(*) FROM alert WHERE state <> 'closed' GROUP BY 1"))
-    return {severity: int(counts.get(rank_of(severity), 0)) for severity in SEVERITIES}
+    return _by_severity(connection.execute("SELECT severity, count(*) FROM alert WHERE state <> 'closed' GROUP BY 1"))
+
+
+def opened_by_severity(connection: Connection[Any]) -> dict[Severity, int]:
+    """How many there are, closed ones too."""
+    return _by_severity(connection.execute("SELECT severity, count(*) FROM alert GROUP BY 1"))
 
 
 def purge(connection: Connection[Any], now: datetime) -> int:
@@ -263,6 +267,11 @@ def purge(connection: Connection[Any], now: datetime) -> int:
     gone = connection.execute("DELETE FROM alert WHERE closed_at < %s", [now - KEPT]).rowcount
     outbox.purge(connection, now)
     return gone
+
+
+def _by_severity(counts: Iterable[tuple[Any, ...]]) -> dict[Severity, int]:
+    found = {row[0]: int(row[1]) for row in counts}
+    return {severity: found.get(rank_of(severity), 0) for severity in SEVERITIES}
 
 
 def _recorded(connection: Connection[Any], firing: Firing) -> Alert | None:
