@@ -170,7 +170,7 @@ def test_a_channel_is_added_tested_and_removed(visit: Visit, server: WebhookServ
     form = page.get_by_role("form", name="SNMP trap: Traps")
     form.get_by_label("Severity").select_option("Critical")
     form.get_by_role("button", name="Keep it").click()
-    expect(traps).to_contain_text("critical and above")
+    expect(traps).to_contain_text("critical only")
     page.screenshot(path=screenshots / "alert-channels-1280-light.png")
     page.set_viewport_size({"width": 390, "height": 844})
     page.emulate_media(color_scheme="dark")

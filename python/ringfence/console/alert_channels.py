@@ -12,7 +12,7 @@ import psycopg
 from nicegui import run, ui
 
 from ringfence.console.address import iso
-from ringfence.console.alerts import REFRESH_S, SEVERITY_CHOICES, SEVERITY_PILLS
+from ringfence.console.alerts import REFRESH_S, SEVERITY_CHOICES
 from ringfence.console.forms import Fields, FormDialog, area_field, attempt, check, confirm, entry_field
 from ringfence.console.frame import Region, View, heading, load, page
 from ringfence.console.markup import Choice, Tag, button, ignore, moment
@@ -41,6 +41,7 @@ _TRANSPORTS = {"udp": "UDP", "tcp": "TCP", "tls": "TLS"}
 _VERSIONS = {"2c": "v2c", "3": "v3"}
 _AUTHS = {"sha256": "SHA-256", "sha512": "SHA-512", "sha": "SHA-1", "md5": "MD5", "none": "None"}
 _PRIVACIES = {"aes128": "AES-128", "aes256": "AES-256", "none": "None"}
+_WANTS = {Severity.INFO: "all", Severity.WARNING: "warning and above", Severity.CRITICAL: "critical only"}
 _SECRET_WORDS = {"community": "Community", "auth_key": "Authentication key", "privacy_key": "Privacy key"}
 Listed = list[tuple[Channel, Backlog]]
 Refresh = Callable[[], Awaitable[None]]
@@ -171,7 +172,8 @@ def ask_channel(view: View, kind: Kind, known: Channel | None, refresh: Refresh)
             severity = shown.minimum_severity.value if shown.minimum_severity is not Severity.INFO else ""
             Choice("Severity", SEVERITY_CHOICES, severity, ignore, name="severity")
             entry_field("Detections", ", ".join(shown.detections), name="detections", placeholder="all")
-            entry_field("Most messages a minute", str(shown.per_minute), name="per_minute", inputmode="numeric")
+            entry_field("Most messages a minute", str(shown.per_minute), name="per_minute", inputmode="numeric",
+                        hint="The last one takes all that waits")  # fmt: skip
             entry_field("Group within seconds", str(shown.group_s), name="group_s", inputmode="numeric",
                         hint="Further alerts of a detection are one message")  # fmt: skip
         with Tag("div", classes="checks"):
@@ -269,11 +271,10 @@ def _facts(channel: Channel, backlog: Backlog) -> list[tuple[str, str]]:
         place = settings.url
     else:
         place = f"{settings.host}:{settings.port}"
-    words, _ = SEVERITY_PILLS[channel.minimum_severity]
     said = {state: count for state, count in backlog.messages.items() if state in ("sent", "unsure", "given_up")}
     found = [
         (KIND_WORDS[channel.kind], place),
-        ("Wants", f"{'all' if channel.minimum_severity is Severity.INFO else f'{words.lower()} and above'}, "
+        ("Wants", f"{_WANTS[channel.minimum_severity]}, "
                   f"of {', '.join(channel.detections) or 'every detection'}"),
         ("Messages", ", ".join(f"{count:,} {state.replace('_', ' ')}" for state, count in said.items()) or "none yet"),
     ]  # fmt: skip

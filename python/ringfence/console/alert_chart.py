@@ -39,11 +39,12 @@ def draw_series(alert: Alert, found: dict[str, Any]) -> dict[str, Any]:
     series[0]["markLine"] = {
         "silent": True,
         "symbol": "none",
-        "lineStyle": {"color": "#d9534f", "type": "dashed"},
-        "label": {"formatter": "threshold passed", "color": "#8995a1", "position": "insideEndTop"},
+        "z": 5,
+        "lineStyle": {"color": "#8995a1", "type": "dashed", "width": 2},
+        "label": {"formatter": "threshold passed", "color": "#8995a1", "position": "end"},
         "data": [{"xAxis": passed}],
     }
     options["tooltip"]["trigger"] = "axis"
     options["grid"]["top"] = 34
-    options["legend"] = {"show": True, "top": 0, "right": 0, "icon": "roundRect", "itemWidth": 10, "itemHeight": 10}
+    options["legend"] = {"show": True, "top": 0, "left": 0, "icon": "roundRect", "itemWidth": 10, "itemHeight": 10}
     return {**options, "series": series}
