@@ -149,7 +149,6 @@ def test_only_the_owner_writes_a_table() -> None:
         "report": {"reports"},
         "report_run": {"reports"},
         "alert": {"detection"},
-        "alert_firing": {"detection"},
         "alert_event": {"detection"},
         "alert_comment": {"detection"},
         "alert_channel": {"detection"},

@@ -198,7 +198,10 @@ def _lay_out_story(alert: Alert) -> None:
                 ()
                 if alert.is_system
                 else (
-                    ("Measured", f"{number(alert.value)}, at most {number(alert.peak)}, in {span(alert.window_s)}"),
+                    (
+                        "Measured",
+                        f"{number(alert.value)}, at worst {number(alert.peak)}, in {span(alert.window_s)}",
+                    ),
                     ("Threshold", number(alert.threshold)),
                     ("Detection", f"{alert.detection}, version {alert.definition_version}"),
                 )

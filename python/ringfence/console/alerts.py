@@ -127,8 +127,8 @@ class _Page:
             return
         with self.region.content(), Tag("div", classes="table-wrap"), Tag("table", classes="rows cards alerts"):
             with Tag("thead"), Tag("tr"):
-                for words in ("Last seen", "Severity", "What", "Measured", "Fired", "State"):
-                    Tag("th", words, classes="right" if words in ("Measured", "Fired") else "", scope="col")
+                for words in ("Last seen", "Severity", "What", "Measured", "Lasted", "State"):
+                    Tag("th", words, classes="right" if words in ("Measured", "Lasted") else "", scope="col")
             self.rows = Tag("tbody")
         self._add(alerts)
 
@@ -170,7 +170,14 @@ def _lay_out(alert: Alert) -> None:
         Tag("td", "–" if alert.is_system else f"{number(alert.value)} in {span(alert.window_s)}",
             classes="right number", data_label="Measured",
             title=None if alert.is_system else f"Threshold {number(alert.threshold)}")  # fmt: skip
-        Tag("td", "once" if alert.count == 1 else f"{alert.count:,} times", classes="right number", data_label="Fired")
+        lasted = round((alert.last_at - alert.started_at).total_seconds())
+        Tag(
+            "td",
+            "–" if alert.is_system else span(lasted if lasted < 120 else lasted // 60 * 60),
+            classes="right number",
+            data_label="Lasted",
+            title="From the first call of the window to the last firing",
+        )
         with Tag("td", data_label="State"), Tag("div", classes="line"):
             Tag("span", state, classes=f"pill {state_colour}")
             if alert.contained:

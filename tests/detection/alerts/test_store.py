@@ -42,8 +42,13 @@ def test_a_firing_that_comes_again_changes_nothing(database: Database) -> None:
     # Replayed after it was closed, or long after: still the same, closed alert.
     assert fire(database, firing(40), now=62).state == "closed"
     assert fire(database, firing(40), now=99_999).alert_id == first.alert_id
+    # So is one that comes late, with a call between those that were recorded.
+    assert fire(database, firing(25), now=63) == fire(database, firing(40), now=64)
     # A new one after closing is another alert: the attack goes on.
-    assert fire(database, firing(70), now=71).alert_id != first.alert_id
+    later = fire(database, firing(70), now=71)
+    assert later.alert_id != first.alert_id
+    assert fire(database, firing(40), now=72).alert_id == first.alert_id
+    assert fire(database, firing(70), now=72) == later
 
 
 def test_it_keeps_what_was_contained_and_what_was_not(database: Database) -> None:
@@ -57,6 +62,26 @@ def test_it_keeps_what_was_contained_and_what_was_not(database: Database) -> Non
         said = [entry.words for entry in store.timeline(connection, alert.alert_id)]
     assert said[1] == ("Contained: +12105550100 on list under-attack, until 2026-11-20 12:10 UTC at the latest. "
                        "Not contained: +911 (protected).")  # fmt: skip
+
+
+def test_what_comes_again_with_every_firing_fills_no_timeline(database: Database) -> None:
+    held, entry = [HeldBack("+911", "protected")], [Contained("under-attack", "+12105550100", second(600))]
+    for at in range(10, 20):
+        alert = fire(database, firing(at), now=at, contained=entry, held_back=held)
+    # Recorded already, with an entry that is new: kept all the same, once.
+    more = [*entry, *(Contained("under-attack", f"+1210555{one:04}", second(600)) for one in range(store.MAX_LISTED))]
+    for _ in range(2):
+        alert = fire(database, firing(15), now=30, contained=more)
+    assert (alert.count, len(alert.contained), alert.held_back) == (10, store.MAX_LISTED, tuple(held))
+    with database.connection() as connection:
+        said = [entry.kind for entry in store.timeline(connection, alert.alert_id)]
+    assert said == ["opened", "contained", "contained"]
+
+
+def test_below_a_threshold_the_worst_is_the_lowest(database: Database) -> None:
+    fire(database, firing(10, value=3.0, threshold=5.0))
+    fire(database, firing(20, value=1.0, threshold=5.0), now=21)
+    assert fire(database, firing(30, value=2.0, threshold=5.0), now=31).peak == 1.0
 
 
 def test_people_acknowledge_comment_and_close(database: Database) -> None:

@@ -1,8 +1,8 @@
 """Alerts in the database: opened, extended, acknowledged, commented, closed; and who is told, in the same transaction.
 
 An episode is known by detection and key. A firing extends the alert of its episode while that is not closed and fired
-within `quiet_s`; else it opens another. A firing is known by detection, key and the time of its call: one that comes
-again, because whoever fired it died before it knew, finds itself recorded and changes nothing, so nobody is told twice.
+within `quiet_s`; else it opens another. One whose call lies within what an alert has recorded already (`first_at` to
+`last_at`) comes again, because whoever fired it died before it knew, or late: nobody is told twice.
 
 Writers take an advisory lock, so that numbers of changes become visible in their order; hold it briefly.
 """
@@ -10,7 +10,7 @@ Writers take an advisory lock, so that numbers of changes become visible in thei
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
 from typing import Any
 
@@ -25,11 +25,13 @@ from ringfence.detection.alerts.alert import (
     Alert,
     Contained,
     HeldBack,
+    Holding,
+    Listing,
     State,
     TimelineEntry,
     rank_of,
 )
-from ringfence.detection.alerts.words import containment, headline, number
+from ringfence.detection.alerts.words import containment, headline, number, whom
 from ringfence.detection.firing import Firing, Mode, Severity
 from ringfence.errors import ConflictError, InvalidInputError, NotFoundError
 
@@ -37,14 +39,14 @@ CHANNEL = "ringfence_alerts"  # NOTIFY channel; no payload
 QUIET_S = 900
 MAX_COMMENT = 4000
 MAX_LIMIT = 1000
-MAX_LISTED = 200  # entries contained or held back that an alert keeps
+MAX_LISTED = 500  # entries contained, and held back, that an alert keeps
 KEPT = timedelta(days=730)  # closed alerts
 SYSTEM = "ringfence"  # who did what no person did
 _LOCK = 7_201_005  # advisory lock: changes one after the other
 
 _READ = """
-SELECT alert_id, change, is_system, alert.detection, definition_version, dataset, key, alert.key_text, severity, mode,
-       state, count, alert.value, peak, threshold, window_s, started_at, first_at, last_at, opened_at, seen_at,
+SELECT alert_id, change, is_system, detection, definition_version, dataset, key, key_text, severity, mode,
+       state, count, value, peak, threshold, window_s, started_at, first_at, last_at, opened_at, seen_at,
        closed_at, quiet_s, numbers, calls, contained, held_back, note, evidence IS NOT NULL AS has_evidence
 FROM alert"""
 _INSERT = """
@@ -58,11 +60,12 @@ VALUES (%(change)s, %(is_system)s, %(detection)s, %(definition_version)s, %(data
 RETURNING alert_id
 """
 _EXTEND = """
-UPDATE alert SET change = %(change)s, count = count + 1, value = %(value)s, peak = greatest(peak, %(value)s),
+UPDATE alert SET change = %(change)s, count = count + 1, value = %(value)s,
+       peak = CASE WHEN %(value)s < %(threshold)s THEN least(peak, %(value)s) ELSE greatest(peak, %(value)s) END,
        severity = greatest(severity, %(severity)s), mode = %(mode)s, threshold = %(threshold)s,
        definition_version = %(definition_version)s, started_at = least(started_at, %(started_at)s),
        first_at = least(first_at, %(at)s), last_at = greatest(last_at, %(at)s), seen_at = greatest(seen_at, %(now)s),
-       quiet_s = %(quiet_s)s, numbers = %(numbers)s, contained = %(contained)s, held_back = %(held_back)s,
+       quiet_s = %(quiet_s)s, numbers = coalesce(nullif(%(numbers)s::text[], '{}'), numbers),
        evidence_due = least(evidence_due, %(evidence_due)s)
 WHERE alert_id = %(alert_id)s RETURNING alert_id
 """
@@ -89,47 +92,29 @@ def open_or_extend(
     firing: Firing,
     now: datetime,
     *,
-    contained: Sequence[Contained] = (),
-    held_back: Sequence[HeldBack] = (),
+    contained: Sequence[Listing] = (),
+    held_back: Sequence[Holding] = (),
     calls: Mapping[str, str] | None = None,
     quiet_s: int = QUIET_S,
 ) -> Alert:
     """The alert that a firing belongs to, in the caller's transaction; a firing that is recorded changes nothing.
 
     `calls` narrows the calls that it is about beside the key, in the call log's words (`direction`: `inbound`).
-    `quiet_s` is the detection's cool-down: within it after the last firing the same key extends its alert.
+    `quiet_s` is the detection's cool-down: within it after the last firing the same key extends its alert. What is
+    contained or held back is kept also with a firing that is recorded.
     """
     _lock(connection)
-    if (known := _recorded(connection, firing)) is not None:
-        return known
-    before = _unclosed(connection, firing.detection, firing.key_text, now)
-    values = _values(firing, now, quiet_s) | {"change": _next_change(connection)}
-    kept = _merge(before.contained if before else (), contained)
-    back = tuple({one.pattern: one for one in (*(before.held_back if before else ()), *held_back)}.values())
-    values |= {
-        "contained": Jsonb([one.as_json() for one in kept[-MAX_LISTED:]]),
-        "held_back": Jsonb([one.as_json() for one in back[-MAX_LISTED:]]),
-        "calls": Jsonb({**(calls or {}), **firing.key}),
-    }
-    if before is None:
-        values |= {"is_system": False, "note": None, "evidence_due": now}
-        alert = _written(connection, _INSERT, values)
-        _add_event(connection, alert.alert_id, now, SYSTEM, "opened", _opening_words(firing))
-    else:
-        values |= {"alert_id": before.alert_id, "evidence_due": now + _AGAIN_AFTER}
-        alert = _written(connection, _EXTEND, values)
-    connection.execute(
-        "INSERT INTO alert_firing (detection, key_text, at, alert_id, value) VALUES (%s, %s, %s, %s, %s)",
-        (firing.detection, firing.key_text, firing.at, alert.alert_id, firing.value),
-    )
-    if contained or held_back:
-        kind = "contained" if contained else "held_back"
-        _add_event(connection, alert.alert_id, now, SYSTEM, kind, " ".join(_new_words(alert, contained, held_back)))
-    if before is None or alert.severity is not before.severity:
-        # Who was told is not told again; who wants only what is graver is.
-        outbox.tell(connection, alert, "opened", now)
-    _notify(connection)
-    return alert
+    alert = _recorded(connection, firing)
+    if alert is None:
+        before = _unclosed(connection, firing.detection, firing.key_text, now)
+        alert = _open(connection, firing, now, calls or {}, quiet_s) if before is None else (
+            _extend(connection, firing, now, before, quiet_s)
+        )  # fmt: skip
+        if before is None or alert.severity is not before.severity:
+            # Who was told is not told again; who wants only what is graver is.
+            outbox.tell(connection, alert, "opened", now)
+        _notify(connection)
+    return _keep_containment(connection, alert, contained, held_back, now) if contained or held_back else alert
 
 
 def open_fault(connection: Connection[Any], name: str, key: Mapping[str, str], note: str, now: datetime) -> Alert:
@@ -275,11 +260,55 @@ def _by_severity(counts: Iterable[tuple[Any, ...]]) -> dict[Severity, int]:
     return {severity: found.get(rank_of(severity), 0) for severity in SEVERITIES}
 
 
+def _open(connection: Connection[Any], firing: Firing, now: datetime, calls: Mapping[str, str], quiet_s: int) -> Alert:
+    values = _values(firing, now, quiet_s) | {
+        "change": _next_change(connection), "calls": Jsonb({**calls, **firing.key}), "contained": Jsonb([]),
+        "held_back": Jsonb([]), "is_system": False, "note": None, "evidence_due": now,
+    }  # fmt: skip
+    alert = _written(connection, _INSERT, values)
+    words = f"{number(firing.value)} for {whom(alert)}, threshold {number(firing.threshold)}"
+    _add_event(connection, alert.alert_id, now, SYSTEM, "opened", words)
+    return alert
+
+
+def _extend(connection: Connection[Any], firing: Firing, now: datetime, before: Alert, quiet_s: int) -> Alert:
+    values = _values(firing, now, quiet_s) | {
+        "change": _next_change(connection), "alert_id": before.alert_id, "evidence_due": now + _AGAIN_AFTER,
+    }  # fmt: skip
+    return _written(connection, _EXTEND, values)
+
+
+def _keep_containment(
+    connection: Connection[Any], alert: Alert, contained: Sequence[Listing], held_back: Sequence[Holding], now: datetime
+) -> Alert:
+    """Add what is new; the timeline tells of that alone, for the same comes again with every firing."""
+    listed = {(one.list, one.pattern): one for one in alert.contained}
+    held = {one.pattern: one for one in alert.held_back}
+    fresh = [Contained(one.list, one.pattern, one.expires_at) for one in contained]
+    more = [HeldBack(one.pattern, one.why) for one in held_back if one.pattern not in held]
+    is_known = {(one.list, one.pattern) for one in fresh} <= set(listed) and not more
+    listed |= {(one.list, one.pattern): one for one in fresh}
+    held |= {one.pattern: one for one in more}
+    kept = replace(alert, contained=tuple(listed.values())[:MAX_LISTED], held_back=tuple(held.values())[:MAX_LISTED])
+    if kept == alert:
+        return alert
+    connection.execute(
+        "UPDATE alert SET contained = %s, held_back = %s WHERE alert_id = %s",
+        [Jsonb([one.as_json() for one in kept.contained]), Jsonb([one.as_json() for one in kept.held_back]),
+         alert.alert_id],
+    )  # fmt: skip
+    if not is_known:
+        told = replace(kept, contained=tuple(fresh), held_back=tuple(more), mode=Mode.CONTAIN)
+        kind = "contained" if fresh else "held_back"
+        _add_event(connection, alert.alert_id, now, SYSTEM, kind, " ".join(containment(told)))
+    return _touch(connection, alert.alert_id)
+
+
 def _recorded(connection: Connection[Any], firing: Firing) -> Alert | None:
     found = _all(
         connection,
-        f"{_READ} JOIN alert_firing AS firing USING (alert_id) WHERE firing.detection = %(detection)s"
-        " AND firing.key_text = %(key_text)s AND firing.at = %(at)s",
+        f"{_READ} WHERE detection = %(detection)s AND key_text = %(key_text)s AND %(at)s BETWEEN first_at AND last_at"
+        " ORDER BY alert_id DESC LIMIT 1",
         {"detection": firing.detection, "key_text": firing.key_text, "at": firing.at},
     )
     return found[0] if found else None
@@ -306,20 +335,6 @@ def _values(firing: Firing, now: datetime, quiet_s: int) -> dict[str, Any]:
         "started_at": firing.started_at, "at": firing.at, "now": now, "quiet_s": quiet_s,
         "numbers": list(firing.numbers[:MAX_LISTED]),
     }  # fmt: skip
-
-
-def _merge(before: Sequence[Contained], more: Sequence[Contained]) -> tuple[Contained, ...]:
-    """Each entry once, with its newest end."""
-    return tuple({(one.list, one.pattern): one for one in (*before, *more)}.values())
-
-
-def _opening_words(firing: Firing) -> str:
-    return f"{number(firing.value)} for {firing.key_text}, threshold {number(firing.threshold)}"
-
-
-def _new_words(alert: Alert, contained: Sequence[Contained], held_back: Sequence[HeldBack]) -> list[str]:
-    fresh = {**vars(alert), "contained": tuple(contained), "held_back": tuple(held_back), "mode": Mode.CONTAIN}
-    return containment(Alert(**fresh))
 
 
 def _close(connection: Connection[Any], alert: Alert, actor: str, words: str, now: datetime) -> Alert:
