@@ -13,9 +13,9 @@ from ringfence.console.address import iso, link
 from ringfence.console.frame import Query, Region, View, heading, load, page
 from ringfence.console.markup import Choice, Tag, button, moment, text_field
 from ringfence.console.numbers import national
-from ringfence.detection.alerts import store
+from ringfence.detection.alerts import reading
 from ringfence.detection.alerts.alert import SEVERITIES, Alert
-from ringfence.detection.alerts.store import AlertFilter
+from ringfence.detection.alerts.reading import AlertFilter
 from ringfence.detection.alerts.words import headline, number, span, whom
 from ringfence.detection.firing import Severity
 from ringfence.errors import InvalidInputError
@@ -144,15 +144,15 @@ class _Page:
 
     async def _more(self, before: int) -> None:
         async def answer() -> None:
-            self._add(await self.view.session.ask(store.find_alerts, self.question.filter(before)))
+            self._add(await self.view.session.ask(reading.find_alerts, self.question.filter(before)))
 
         await load(self.region, answer)
 
 
 def _newest(connection: psycopg.Connection, wanted: AlertFilter, known: int | None) -> tuple[int, list[Alert]] | None:
     """The newest change and alerts; None: nothing changed since."""
-    change = store.newest_change(connection)
-    return (change, store.find_alerts(connection, wanted)) if change != known else None
+    change = reading.newest_change(connection)
+    return (change, reading.find_alerts(connection, wanted)) if change != known else None
 
 
 def _lay_out(alert: Alert) -> None:
@@ -216,6 +216,6 @@ def lay_out_card(unclosed: Mapping[Severity, int], newest: list[Alert]) -> None:
 
 def read_card(connection: psycopg.Connection, most: int) -> tuple[dict[Severity, int], list[Alert]]:
     """What `lay_out_card` shows."""
-    return store.unclosed_by_severity(connection), store.find_alerts(
+    return reading.unclosed_by_severity(connection), reading.find_alerts(
         connection, AlertFilter(state="unclosed", limit=most)
     )

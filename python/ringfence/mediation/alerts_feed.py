@@ -9,7 +9,7 @@ import asyncio
 from collections.abc import Callable
 
 from ringfence.database.connection import Database
-from ringfence.detection.alerts import store
+from ringfence.detection.alerts import reading, store
 from ringfence.mediation.channel_follower import ChannelFollower
 
 
@@ -51,4 +51,4 @@ class AlertsFeed:
 
     def _read_newest(self) -> int:
         with self._database.connection() as connection:
-            return store.newest_change(connection)
+            return reading.newest_change(connection)

@@ -8,7 +8,7 @@ from tests.detection.alerts.samples import NOON, TARGET, fire, firing, second
 from tests.ingest.samples import every_second
 
 from ringfence.database.connection import Database
-from ringfence.detection.alerts import evidence, store
+from ringfence.detection.alerts import evidence, reading, store
 from ringfence.detection.firing import Severity
 from ringfence.errors import NotFoundError
 
@@ -32,7 +32,7 @@ def test_it_has_calls_before_and_during_numbers_times_and_a_series(attacked: Dat
     assert evidence.collect_due(attacked, second(12)) == 1
     with attacked.connection() as connection:
         first = evidence.read_evidence(connection, alert.alert_id)
-        assert store.read_alert(connection, alert.alert_id).has_evidence
+        assert reading.read_alert(connection, alert.alert_id).has_evidence
         assert not evidence.is_due(connection, second(41))
     assert [len(first["calls"][part]) for part in ("before", "rising", "during")] == [3, 11, 1]
     assert {call["destination"] for _, call in evidence.call_rows(first)} == {TARGET}

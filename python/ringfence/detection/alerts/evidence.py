@@ -24,7 +24,7 @@ from ringfence.analytics.filters import filters_of
 from ringfence.analytics.views import AnalyticsQuery, run_query
 from ringfence.database.connection import Database
 from ringfence.detection.alerts.alert import Alert
-from ringfence.detection.alerts.store import read_alert
+from ringfence.detection.alerts.reading import read_alert
 from ringfence.errors import NotFoundError, RingfenceError
 from ringfence.vocabulary import Dataset
 
