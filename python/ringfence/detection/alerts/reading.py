@@ -45,6 +45,11 @@ def read_alert(connection: Connection[Any], alert_id: int) -> Alert:
     return found[0]
 
 
+def written(connection: Connection[Any], statement: str, values: dict[str, Any]) -> Alert:
+    """The alert that a statement inserts or updates, as it is then."""
+    return _all(connection, f"WITH alert AS ({statement} RETURNING *) {_READ}", values)[0]
+
+
 def find_alerts(connection: Connection[Any], wanted: AlertFilter) -> list[Alert]:
     """Those that are looked for, newest first."""
     if not 1 <= wanted.limit <= MAX_LIMIT:

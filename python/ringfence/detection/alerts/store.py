@@ -28,7 +28,7 @@ from ringfence.detection.alerts.alert import (
     State,
     rank_of,
 )
-from ringfence.detection.alerts.reading import newest_of, read_alert, recorded_at
+from ringfence.detection.alerts.reading import newest_of, read_alert, recorded_at, written
 from ringfence.detection.alerts.words import containment, headline, number, whom
 from ringfence.detection.firing import Firing, Mode, Severity
 from ringfence.errors import ConflictError, InvalidInputError
@@ -45,21 +45,21 @@ _INSERT = """
 INSERT INTO alert (change, is_system, detection, definition_version, dataset, key, key_text, severity, mode, state,
                    count, value, peak, threshold, window_s, started_at, first_at, last_at, opened_at, seen_at, quiet_s,
                    numbers, calls, contained, held_back, note, evidence_due)
-VALUES (%(change)s, %(is_system)s, %(detection)s, %(definition_version)s, %(dataset)s, %(key)s, %(key_text)s,
-        %(severity)s, %(mode)s, 'open', 1, %(value)s, %(value)s, %(threshold)s, %(window_s)s, %(started_at)s, %(at)s,
+VALUES (nextval('alert_change'), %(is_system)s, %(detection)s, %(definition_version)s, %(dataset)s, %(key)s,
+        %(key_text)s, %(severity)s, %(mode)s, 'open', 1, %(value)s, %(value)s, %(threshold)s, %(window_s)s,
+        %(started_at)s, %(at)s,
         %(at)s, %(now)s, %(now)s, %(quiet_s)s, %(numbers)s, %(calls)s, %(contained)s, %(held_back)s, %(note)s,
         %(evidence_due)s)
-RETURNING alert_id
 """
 _EXTEND = """
-UPDATE alert SET change = %(change)s, count = count + 1, value = %(value)s,
+UPDATE alert SET change = nextval('alert_change'), count = count + 1, value = %(value)s,
        peak = CASE WHEN %(value)s < %(threshold)s THEN least(peak, %(value)s) ELSE greatest(peak, %(value)s) END,
        severity = greatest(severity, %(severity)s), mode = %(mode)s, threshold = %(threshold)s,
        definition_version = %(definition_version)s, started_at = least(started_at, %(started_at)s),
        first_at = least(first_at, %(at)s), last_at = greatest(last_at, %(at)s), seen_at = greatest(seen_at, %(now)s),
        quiet_s = %(quiet_s)s, numbers = coalesce(nullif(%(numbers)s::text[], '{}'), numbers),
        evidence_due = least(evidence_due, %(evidence_due)s)
-WHERE alert_id = %(alert_id)s RETURNING alert_id
+WHERE alert_id = %(alert_id)s
 """
 _AGAIN_AFTER = timedelta(seconds=30)
 
@@ -81,16 +81,16 @@ def open_or_extend(
     contained or held back is kept also with a firing that is recorded.
     """
     _lock(connection)
-    alert = recorded_at(connection, firing.detection, firing.key_text, firing.at)
+    newest = newest_of(connection, firing.detection, firing.key_text)
+    alert = _recorded(connection, firing, newest)
     if alert is None:
-        before = _unclosed(connection, firing.detection, firing.key_text, now)
+        before = newest if newest is not None and newest.state != "closed" and not newest.is_over(now) else None
         alert = _open(connection, firing, now, calls or {}, quiet_s) if before is None else (
             _extend(connection, firing, now, before, quiet_s)
         )  # fmt: skip
         if before is None or alert.severity is not before.severity:
             # Who was told is not told again; who wants only what is graver is.
             outbox.tell(connection, alert, "opened", now)
-        _notify(connection)
     return _keep_containment(connection, alert, contained, held_back, now) if contained or held_back else alert
 
 
@@ -98,19 +98,18 @@ def open_fault(connection: Connection[Any], name: str, key: Mapping[str, str], n
     """The alert that a part of the sending of alerts fails, opened unless it is; critical, so that all hear of it."""
     _lock(connection)
     key_text = ", ".join(f"{word} {value}" for word, value in sorted(key.items()))
-    if (known := _unclosed(connection, name, key_text, None)) is not None:
+    if (known := _unclosed(connection, name, key_text)) is not None:
         return known
     values = {
-        "change": _next_change(connection), "is_system": True, "detection": name, "definition_version": 0,
+        "is_system": True, "detection": name, "definition_version": 0,
         "dataset": "", "key": Jsonb(dict(key)), "key_text": key_text, "severity": rank_of(Severity.CRITICAL),
         "mode": Mode.REPORT.value, "value": 1.0, "threshold": 1.0, "window_s": 0, "started_at": now, "at": now,
         "now": now, "quiet_s": 0, "numbers": [], "calls": Jsonb({}), "contained": Jsonb([]), "held_back": Jsonb([]),
         "note": note, "evidence_due": None,
     }  # fmt: skip
-    alert = _written(connection, _INSERT, values)
+    alert = written(connection, _INSERT, values)
     _add_event(connection, alert.alert_id, now, SYSTEM, "opened", note)
     outbox.tell(connection, alert, "opened", now)
-    _notify(connection)
     return alert
 
 
@@ -118,7 +117,7 @@ def close_fault(connection: Connection[Any], name: str, key: Mapping[str, str], 
     """Close what `open_fault` opened, if anything."""
     _lock(connection)
     key_text = ", ".join(f"{word} {value}" for word, value in sorted(key.items()))
-    if (alert := _unclosed(connection, name, key_text, None)) is not None:
+    if (alert := _unclosed(connection, name, key_text)) is not None:
         _close(connection, alert, SYSTEM, words, now)
 
 
@@ -167,20 +166,18 @@ def purge(connection: Connection[Any], now: datetime) -> int:
 
 def _open(connection: Connection[Any], firing: Firing, now: datetime, calls: Mapping[str, str], quiet_s: int) -> Alert:
     values = _values(firing, now, quiet_s) | {
-        "change": _next_change(connection), "calls": Jsonb({**calls, **firing.key}), "contained": Jsonb([]),
+        "calls": Jsonb({**calls, **firing.key}), "contained": Jsonb([]),
         "held_back": Jsonb([]), "is_system": False, "note": None, "evidence_due": now,
     }  # fmt: skip
-    alert = _written(connection, _INSERT, values)
+    alert = written(connection, _INSERT, values)
     words = f"{number(firing.value)} for {whom(alert)}, threshold {number(firing.threshold)}"
     _add_event(connection, alert.alert_id, now, SYSTEM, "opened", words)
     return alert
 
 
 def _extend(connection: Connection[Any], firing: Firing, now: datetime, before: Alert, quiet_s: int) -> Alert:
-    values = _values(firing, now, quiet_s) | {
-        "change": _next_change(connection), "alert_id": before.alert_id, "evidence_due": now + _AGAIN_AFTER,
-    }  # fmt: skip
-    return _written(connection, _EXTEND, values)
+    more = {"alert_id": before.alert_id, "evidence_due": now + _AGAIN_AFTER}
+    return written(connection, _EXTEND, _values(firing, now, quiet_s) | more)
 
 
 def _keep_containment(
@@ -209,12 +206,18 @@ def _keep_containment(
     return _touch(connection, alert.alert_id)
 
 
-def _unclosed(connection: Connection[Any], detection: str, key_text: str, now: datetime | None) -> Alert | None:
-    """The newest, unless it is closed, or its episode is over at `now`."""
-    alert = newest_of(connection, detection, key_text)
-    if alert is None or alert.state == "closed" or (now is not None and alert.is_over(now)):
+def _recorded(connection: Connection[Any], firing: Firing, newest: Alert | None) -> Alert | None:
+    """The alert among whose firings this one is already."""
+    if newest is None or firing.at > newest.last_at:
         return None
-    return alert
+    if firing.at >= newest.first_at:
+        return newest
+    return recorded_at(connection, firing.detection, firing.key_text, firing.at)
+
+
+def _unclosed(connection: Connection[Any], detection: str, key_text: str) -> Alert | None:
+    alert = newest_of(connection, detection, key_text)
+    return alert if alert is not None and alert.state != "closed" else None
 
 
 def _values(firing: Firing, now: datetime, quiet_s: int) -> dict[str, Any]:
@@ -240,20 +243,17 @@ def _refuse_closed(alert: Alert) -> None:
 
 
 def _set_state(connection: Connection[Any], alert_id: int, state: State, closed_at: datetime | None) -> Alert:
-    values = {"id": alert_id, "state": state, "closed_at": closed_at, "change": _next_change(connection)}
-    connection.execute(
-        "UPDATE alert SET state = %(state)s, closed_at = %(closed_at)s, change = %(change)s WHERE alert_id = %(id)s",
-        values,
+    return written(
+        connection,
+        "UPDATE alert SET state = %(state)s, closed_at = %(closed_at)s, change = nextval('alert_change')"
+        " WHERE alert_id = %(id)s",
+        {"id": alert_id, "state": state, "closed_at": closed_at},
     )
-    _notify(connection)
-    return read_alert(connection, alert_id)
 
 
 def _touch(connection: Connection[Any], alert_id: int) -> Alert:
-    values = {"id": alert_id, "change": _next_change(connection)}
-    connection.execute("UPDATE alert SET change = %(change)s WHERE alert_id = %(id)s", values)
-    _notify(connection)
-    return read_alert(connection, alert_id)
+    statement = "UPDATE alert SET change = nextval('alert_change') WHERE alert_id = %(id)s"
+    return written(connection, statement, {"id": alert_id})
 
 
 def _add_event(connection: Connection[Any], alert_id: int, at: datetime, actor: str, kind: str, words: str) -> None:
@@ -269,18 +269,5 @@ def _check_text(field: str, text: str, *, least: int) -> None:
 
 
 def _lock(connection: Connection[Any]) -> None:
-    connection.execute("SELECT pg_advisory_xact_lock(%s)", (_LOCK,))
-
-
-def _next_change(connection: Connection[Any]) -> int:
-    row = connection.execute("SELECT nextval('alert_change')").fetchone()
-    return int(row[0]) if row else 0
-
-
-def _notify(connection: Connection[Any]) -> None:
-    connection.execute(f"NOTIFY {CHANNEL}")
-
-
-def _written(connection: Connection[Any], query: str, values: dict[str, Any]) -> Alert:
-    row = connection.execute(query.encode(), values).fetchone()
-    return read_alert(connection, int(row[0]) if row else 0)
+    """Changes one after the other until the transaction ends; who follows alerts hears of it then."""
+    connection.execute("SELECT pg_advisory_xact_lock(%s), pg_notify(%s, '')", (_LOCK, CHANNEL))
