@@ -160,6 +160,12 @@ def test_only_the_owner_writes_a_table() -> None:
         "device_certificate": {"mediation"},
         "report": {"reports"},
         "report_run": {"reports"},
+        "alert": {"detection"},
+        "alert_event": {"detection"},
+        "alert_comment": {"detection"},
+        "alert_channel": {"detection"},
+        "alert_message": {"detection"},
+        "alert_delivery": {"detection"},
     }
     write = re.compile(r"\b(?:INSERT INTO|UPDATE|DELETE FROM|COPY)\s+(?:ringfence\.)?(\w+)", re.IGNORECASE)
     wrong = [

@@ -43,6 +43,8 @@ RESOURCES = (
     "analytics",
     "saved_views",
     "reports",
+    "alerts",
+    "alert_channels",
     "events",
     "enforcement",
     "status",

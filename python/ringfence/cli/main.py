@@ -39,6 +39,7 @@ GROUPS: tuple[str, ...] = (
     "probe",
     "analytics",
     "report",
+    "alert",
     "events",
     "enforcement",
     "backup",

@@ -24,9 +24,20 @@ Query = Mapping[str, str]
 Builder = Callable[["View"], None]
 
 # The pages as the rail shows them.
-ORDER = ("/", "/analytics", "/calls", "/policy", "/devices", "/availability", "/functional-test", "/accounts")
+ORDER = (
+    "/",
+    "/alerts",
+    "/analytics",
+    "/calls",
+    "/policy",
+    "/devices",
+    "/availability",
+    "/functional-test",
+    "/accounts",
+)
 # The tabs of those that are several pages, and how their first page is called among them.
 TABS = {
+    "/alerts": ("/alerts", "/alerts/channels"),
     "/calls": ("/calls", "/enforcement", "/captures"),
     "/policy": (
         "/policy",
@@ -39,7 +50,13 @@ TABS = {
     "/devices": ("/devices", "/sites", "/number"),
     "/accounts": ("/accounts", "/audit"),
 }
-FIRST_TABS = {"/calls": "Call log", "/policy": "Rules", "/devices": "Devices", "/accounts": "People"}
+FIRST_TABS = {
+    "/alerts": "Alerts",
+    "/calls": "Call log",
+    "/policy": "Rules",
+    "/devices": "Devices",
+    "/accounts": "People",
+}
 
 ZONE_COOKIE = "ringfence_zone"
 THEME_COOKIE = "ringfence_theme"

@@ -14,6 +14,8 @@ from ringfence.accounts.entrance import Entrance
 from ringfence.availability import schedule
 from ringfence.availability.backup import BackupOptions
 from ringfence.database.connection import Database
+from ringfence.detection.alerts import delivery
+from ringfence.mediation.alerts_feed import AlertsFeed
 from ringfence.mediation.audit_watch import EVERY_S, AuditWatch
 from ringfence.mediation.captures import Captures
 from ringfence.mediation.distribution import Distribution
@@ -77,6 +79,7 @@ SCHEDULE: tuple[ScheduledWork, ...] = (
     ScheduledWork("list_feeds", 10.0, _LIST_FEEDS.start_due),
     ScheduledWork("prune_list_contents", 3600.0, _prune_contents),
     ScheduledWork("expire_dynamic_entries", 60.0, _expire_dynamic_entries),
+    ScheduledWork("purge_alerts", 3600.0, delivery.purge),
 )
 
 
@@ -98,12 +101,15 @@ class MediationProcess:
         self.reports = Reports(settings.mail)
         self.entrance = Entrance(settings.accounts)
         self.audit_watch = AuditWatch(settings.data)
+        self.deliveries = delivery.Deliveries(settings.mail)
         own = (
             ScheduledWork("backup", 5.0, self._start_due_backup),
             ScheduledWork("reports", 5.0, self.reports.start_due),
             ScheduledWork("recheck_people", settings.accounts.ldap.recheck_s, self.entrance.recheck),
             ScheduledWork("audit_anchor", EVERY_S, self.audit_watch.keep_anchor),
+            ScheduledWork("alerts", 0.0, self.deliveries.start_due),  # when the leader looks, beside at once
         )
+        self.alerts_feed = AlertsFeed(database, self._tell_at_once)
         self.leader = Leader(database, (*SCHEDULE, *own))
         self.facts = ProcessFacts(settings.data)
 
@@ -121,6 +127,11 @@ class MediationProcess:
             addresses or (public_address(self.settings),), self.tls.shown.facts.fingerprint if self.tls else None
         )
 
+    def _tell_at_once(self) -> None:
+        """Of an alert; where this comes too early or not at all, the leader's next look makes up for it."""
+        if self.leader.is_leader and self.database.fence is None:
+            self.deliveries.start_due(self.database)
+
     @asynccontextmanager
     async def running(self) -> AsyncIterator[None]:
         """Run the background tasks while the application serves."""
@@ -129,6 +140,7 @@ class MediationProcess:
             asyncio.create_task(self.membership.ask_partners(), name="partners"),
             asyncio.create_task(self.distribution.run(), name="distribution"),
             asyncio.create_task(self.entries_feed.run(), name="entries_feed"),
+            asyncio.create_task(self.alerts_feed.run(), name="alerts_feed"),
             asyncio.create_task(self.leader.run(), name="leader"),
         ]
         try:
@@ -146,4 +158,5 @@ class MediationProcess:
         self.membership.stop()
         self.distribution.stop()
         self.entries_feed.stop()
+        self.alerts_feed.stop()
         self.jobs.close()
