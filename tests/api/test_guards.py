@@ -55,6 +55,18 @@ def test_the_character_nul_is_refused_wherever_it_comes(mediation: RunningMediat
         assert (answer.status_code, answer.json()["code"].split(".")[0]) == (400, "invalid"), answer.url
 
 
+def test_what_no_calendar_and_no_number_reaches_is_refused(mediation: RunningMediation) -> None:
+    client = mediation.client()
+    for path in (
+        "analytics/export?view=calls&end=0001-01-01T00:01:00Z",
+        "enforcement?end=0001-01-01T00:00:00Z",
+        "policy/diff?before=³",
+        "policy/installations?limit=³",
+    ):
+        answer = client.get(path)
+        assert answer.status_code in (400, 404), path
+
+
 def test_security_headers_are_on_every_answer(mediation: RunningMediation) -> None:
     anonymous = mediation.client(None)
     for response in (anonymous.get("devices"), anonymous.get("nothing"), mediation.client().get("devices")):

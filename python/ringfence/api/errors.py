@@ -88,6 +88,12 @@ def add_handlers(app: FastAPI) -> None:
             return refusal("invalid", "text: holds the character NUL, which cannot be kept")
         raise error
 
+    @app.exception_handler(OverflowError)
+    async def _out_of_range(request: Request, error: OverflowError) -> JSONResponse:
+        # A period that begins before the calendar does, a duration beyond its end.
+        log.warning("api.out_of_range", path=request.url.path, error=str(error))
+        return refusal("invalid", "a time or a number: is out of range")
+
     @app.exception_handler(HTTPException)
     async def _http(request: Request, error: HTTPException) -> JSONResponse:
         code = _CODES.get(error.status_code, "invalid" if error.status_code < 500 else "internal")

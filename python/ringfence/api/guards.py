@@ -91,7 +91,7 @@ class Guards:
             return
         limit = _limit_of(scope["path"])
         declared = headers.get("content-length", "0")
-        if not declared.isdigit() or int(declared) > limit:
+        if not declared.isdecimal() or int(declared) > limit:
             await refusal("too_large", _too_large(limit))(scope, receive, guarded_send)
             return
         await self.app(scope, _limited(receive, limit), guarded_send)

@@ -250,7 +250,7 @@ def _fields(
 
 def _parse_rate(text: str) -> dict[str, Any]:
     parts = text.split("/")
-    if len(parts) != 3 or not parts[0].isdigit() or not parts[1].isdigit():
+    if len(parts) != 3 or not parts[0].isdecimal() or not parts[1].isdecimal():
         raise InvalidInputError(f"--rate: {text!r} is no rate; expected such as 10/60/source: over 10 calls in 60 s")
     return {"limit": int(parts[0]), "window_s": int(parts[1]), "key": parts[2]}
 

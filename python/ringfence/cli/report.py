@@ -139,7 +139,7 @@ def _day(every: str, on: str | None) -> int:
         return 1
     if every == "week" and on.casefold()[:3] in WEEKDAYS:
         return WEEKDAYS.index(on.casefold()[:3]) + 1
-    if every == "month" and on.isdigit():
+    if every == "month" and on.isdecimal():
         return int(on)
     raise InvalidInputError(f"--on: {on!r} goes with --every week (mon … sun) or --every month (1 to 31)")
 

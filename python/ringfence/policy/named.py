@@ -52,7 +52,7 @@ def read_named(connection: Connection, name: str) -> Named:
         version = versions.installed_everywhere(connection).version
     elif name == "newest":
         version = versions.newest_version(connection)
-    elif name.isdigit() and 0 < int(name) < 2**31:
+    elif name.isdecimal() and 0 < int(name) < 2**31:
         version = int(name)
     else:
         raise InvalidInputError(f"policy: {name!r} is none of draft, installed, newest or a version's number")
