@@ -34,6 +34,7 @@ GROUPS: tuple[str, ...] = (
     "failback",
     "fence",
     "fst",
+    "demo",
     "mediation",
     "enum",
     "probe",
