@@ -1,7 +1,7 @@
 """Definitions and their versions, which of them are deployed, and the all-stop switch. Every change is audited.
 
-    save ──► detection_version (immutable, numbered for each name)
-    deploy, withdraw, all-stop ──► what acts ── NOTIFY at commit ──► the leader's watcher
+save ──► detection_version (immutable, numbered for each name)
+deploy, withdraw, all-stop ──► what acts ── NOTIFY at commit ──► the leader's watcher
 """
 
 from __future__ import annotations
@@ -31,6 +31,8 @@ SELECT v.name, v.version, v.definition, v.author, v.created_at, v.message, d.ver
 FROM (SELECT DISTINCT ON (name) * FROM detection_version ORDER BY name, version DESC) AS v
 LEFT JOIN detection_deployment AS d USING (name)
 """
+_READ_ALL_STOP = "SELECT is_stopped, reason, changed_by, changed_at FROM detection_control"
+_READ_ALL_STOP_HELD = f"{_READ_ALL_STOP} FOR SHARE"
 
 
 @dataclass(frozen=True)
@@ -111,8 +113,8 @@ class AllStop:
 def list_detections(connection: Connection) -> list[Detection]:
     """All that are saved, by name among the catalogue's, which come in their own order."""
     saved = {one.name: one for one in (_detection(connection, row) for row in connection.execute(_LIST).fetchall())}
-    of_catalogue = [saved.pop(name, None) or _unsaved(definition) for name, definition in catalogue().items()]
-    return [*of_catalogue, *(saved[name] for name in sorted(saved))]
+    of_catalogue = [saved[name] if name in saved else _unsaved(one) for name, one in catalogue().items()]
+    return [*of_catalogue, *(saved[name] for name in sorted(saved) if name not in catalogue())]
 
 
 def read_detection(connection: Connection, name: str) -> Detection:
@@ -239,9 +241,7 @@ def withdraw(connection: Connection, name: str, actor: str) -> Detection:
 
 def read_all_stop(connection: Connection, *, held: bool = False) -> AllStop:
     """The switch; with `held` nobody turns it until this transaction ends, so that nothing is listed after it."""
-    row = connection.execute(
-        "SELECT is_stopped, reason, changed_by, changed_at FROM detection_control" + (" FOR SHARE" if held else "")
-    ).fetchone()
+    row = connection.execute(_READ_ALL_STOP_HELD if held else _READ_ALL_STOP).fetchone()
     return AllStop(*row) if row else AllStop(False, "", "", None)
 
 
