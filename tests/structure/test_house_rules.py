@@ -148,6 +148,12 @@ def test_only_the_owner_writes_a_table() -> None:
         "fst_run": {"acceptance"},
         "report": {"reports"},
         "report_run": {"reports"},
+        "detection_version": {"detection"},
+        "detection_deployment": {"detection"},
+        "detection_control": {"detection"},
+        "detection_progress": {"detection"},
+        "detection_episode": {"detection"},
+        "detection_listing": {"detection"},
     }
     write = re.compile(r"\b(?:INSERT INTO|UPDATE|DELETE FROM|COPY)\s+(?:ringfence\.)?(\w+)", re.IGNORECASE)
     wrong = [
