@@ -154,6 +154,13 @@ def test_only_the_owner_writes_a_table() -> None:
         "detection_progress": {"detection"},
         "detection_episode": {"detection"},
         "detection_listing": {"detection"},
+        "alert": {"detection"},
+        "alert_firing": {"detection"},
+        "alert_event": {"detection"},
+        "alert_comment": {"detection"},
+        "alert_channel": {"detection"},
+        "alert_message": {"detection"},
+        "alert_delivery": {"detection"},
     }
     write = re.compile(r"\b(?:INSERT INTO|UPDATE|DELETE FROM|COPY)\s+(?:ringfence\.)?(\w+)", re.IGNORECASE)
     wrong = [

@@ -41,6 +41,8 @@ RESOURCES = (
     "analytics",
     "saved_views",
     "reports",
+    "alerts",
+    "alert_channels",
     "events",
     "enforcement",
     "status",

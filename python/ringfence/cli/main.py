@@ -40,6 +40,7 @@ GROUPS: tuple[str, ...] = (
     "probe",
     "analytics",
     "report",
+    "alert",
     "events",
     "enforcement",
     "backup",

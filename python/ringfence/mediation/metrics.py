@@ -3,11 +3,16 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
+from datetime import UTC, datetime
 
 from prometheus_client import CollectorRegistry, generate_latest
-from prometheus_client.core import GaugeMetricFamily, Metric
+from prometheus_client.core import CounterMetricFamily, GaugeMetricFamily, Metric
 from prometheus_client.registry import Collector
 
+from ringfence.detection.alerts.alert import SEVERITIES
+from ringfence.detection.alerts.outbox import Backlog, backlog
+from ringfence.detection.alerts.store import opened_by_severity, unclosed_by_severity
+from ringfence.detection.firing import Severity
 from ringfence.mediation.devices import DeviceStatus, list_devices
 from ringfence.mediation.process import MediationProcess
 from ringfence.policy.versions import installed_everywhere
@@ -18,8 +23,10 @@ def render_metrics(process: MediationProcess) -> bytes:
     with process.database.connection() as connection:
         devices = list_devices(connection)
         version = installed_everywhere(connection).version
+        alerts = _Alerts(opened_by_severity(connection), unclosed_by_severity(connection), backlog(connection))
     registry = CollectorRegistry()
     registry.register(_Snapshot(devices, version, process))
+    registry.register(alerts)
     return generate_latest(registry)
 
 
@@ -44,3 +51,27 @@ class _Snapshot(Collector):
             if device.last_seen_at is not None:
                 seen.add_metric([device.name], device.last_seen_at.timestamp())
         yield from (live, current, seen)
+
+
+class _Alerts(Collector):
+    def __init__(self, opened: dict[Severity, int], unclosed: dict[Severity, int], channels: list[Backlog]) -> None:
+        self._opened = opened
+        self._unclosed = unclosed
+        self._channels = channels
+
+    def collect(self) -> Iterator[Metric]:
+        opened = CounterMetricFamily("ringfence_alerts_opened", "Alerts that are kept", labels=["severity"])
+        unclosed = GaugeMetricFamily("ringfence_alerts_unclosed", "Open or acknowledged", labels=["severity"])
+        for severity in SEVERITIES:
+            opened.add_metric([severity.value], self._opened[severity])
+            unclosed.add_metric([severity.value], self._unclosed[severity])
+        messages = GaugeMetricFamily(
+            "ringfence_alert_messages", "Messages of the last 30 days", labels=["channel", "state"]
+        )
+        age = GaugeMetricFamily("ringfence_alert_outbox_age_seconds", "Oldest alert untold", labels=["channel"])
+        for channel in self._channels:
+            for state, count in channel.messages.items():
+                messages.add_metric([channel.channel, state], count)
+            waits_s = (datetime.now(UTC) - channel.oldest).total_seconds() if channel.oldest else 0.0
+            age.add_metric([channel.channel], max(waits_s, 0.0))
+        yield from (opened, unclosed, messages, age)

@@ -13,6 +13,8 @@ from ringfence.accounts.credentials import purge_credentials
 from ringfence.availability import schedule
 from ringfence.availability.backup import BackupOptions
 from ringfence.database.connection import Database
+from ringfence.detection.alerts import delivery
+from ringfence.mediation.alerts_feed import AlertsFeed
 from ringfence.mediation.captures import Captures
 from ringfence.mediation.distribution import Distribution
 from ringfence.mediation.entries_feed import EntriesFeed
@@ -73,6 +75,7 @@ SCHEDULE: tuple[ScheduledWork, ...] = (
     ScheduledWork("list_feeds", 10.0, _LIST_FEEDS.start_due),
     ScheduledWork("prune_list_contents", 3600.0, _prune_contents),
     ScheduledWork("expire_dynamic_entries", 60.0, _expire_dynamic_entries),
+    ScheduledWork("purge_alerts", 3600.0, delivery.purge),
 )
 
 
@@ -89,9 +92,12 @@ class MediationProcess:
         self.jobs = Jobs()
         self.captures = Captures(settings.data / "captures")
         self.reports = Reports(settings.mail)
+        self.alerts_feed = AlertsFeed(database)
+        self.deliveries = delivery.Deliveries(settings.mail)
         own = (
             ScheduledWork("backup", 5.0, self._start_due_backup),
             ScheduledWork("reports", 5.0, self.reports.start_due),
+            ScheduledWork("alerts", 0.0, self.deliveries.start_due),  # each time the leader looks: every second
         )
         self.leader = Leader(database, (*SCHEDULE, *own))
         self.facts = ProcessFacts(settings.data)
@@ -112,6 +118,7 @@ class MediationProcess:
             asyncio.create_task(self.membership.ask_partners(), name="partners"),
             asyncio.create_task(self.distribution.run(), name="distribution"),
             asyncio.create_task(self.entries_feed.run(), name="entries_feed"),
+            asyncio.create_task(self.alerts_feed.run(), name="alerts_feed"),
             asyncio.create_task(self.leader.run(), name="leader"),
         ]
         try:
@@ -129,4 +136,5 @@ class MediationProcess:
         self.membership.stop()
         self.distribution.stop()
         self.entries_feed.stop()
+        self.alerts_feed.stop()
         self.jobs.close()
