@@ -15,7 +15,8 @@ from ringfence.detection.attacks.call import ORDINARY, ModelCall, Scene
 from ringfence.detection.attacks.kinds import KINDS, Kind
 from ringfence.vocabulary import Direction
 
-NIGHT = ("pbx-off-hours",)
+# When an episode begins, hours of the day. A silent edge tells of no attack: it falls silent after all of them.
+HOURS = {"pbx-off-hours": (1, 4), "device-silent": (15.8, 16.5)}
 EACH = 3  # episodes of each kind
 
 
@@ -39,8 +40,8 @@ def mixed(seed: int, size: float, each: int = EACH) -> tuple[Iterator[ModelCall]
     randomness = Random(f"episodes {seed}")
     episodes, lines, silent = [], [week(seed, size)], []
     for index, (kind, number) in enumerate((kind, number) for kind in KINDS for number in range(each)):
-        start = _start(kind, randomness, index, len(KINDS) * each)
-        scene = SITES[randomness.randrange(len(SITES))]
+        start = _start(kind, randomness, index)
+        scene = SITES[number % len(SITES)]  # two at one site at once would be one attack
         if kind.name == "device-silent":
             episode = Episode(kind.name, start, start + HOUR_S, scene.site, scene.device, 0, 0.0, (), ())
             silent.append(episode)
@@ -57,10 +58,11 @@ def write_truth(episodes: list[Episode], file: Path) -> None:
     file.write_text("".join(json.dumps(asdict(one)) + "\n" for one in episodes), encoding="utf-8")
 
 
-def _start(kind: Kind, randomness: Random, index: int, count: int) -> float:
-    """Spread over the five working days; by day, or at night where the kind is one of the night."""
-    day = index * 5 // count
-    hour = randomness.uniform(1, 4) if kind.name in NIGHT else randomness.uniform(9, 15)
+def _start(kind: Kind, randomness: Random, index: int) -> float:
+    """Each episode of a kind on another working day."""
+    day = index % 5
+    bounds = HOURS.get(kind.name, (9, 15))
+    hour = randomness.uniform(*bounds)
     return day * DAY_S + hour * HOUR_S
 
 

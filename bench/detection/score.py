@@ -15,6 +15,7 @@ from ringfence.detection.firing import Firing
 FACTOR = 2
 # A firing may be told this long after the last call of what caused it.
 AFTER_S = 60.0
+ROUNDED_S = 0.01  # times of calls are microseconds
 
 
 @dataclass(frozen=True)
@@ -61,7 +62,7 @@ def names(firing: Firing, episode: Episode, definition: Definition, start_s: flo
     """Whether a firing tells of this attack: at its time, and each part of its key is part of it."""
     at = firing.at.timestamp() - start_s
     # What lasts counts until it has left the window; fraud's long calls end long after they began.
-    if not episode.start_s <= at <= episode.end_s + definition.window_s + episode.longest_s + AFTER_S:
+    if not episode.start_s - ROUNDED_S <= at <= episode.end_s + definition.window_s + episode.longest_s + AFTER_S:
         return False
     return all(_is_of(part, value, episode) for part, value in firing.key.items())
 

@@ -61,15 +61,18 @@ def _times(randomness: Random, per_day: float, hours: tuple[float, ...], weekend
 
 
 class _Crowd:
-    """People who call: few often, many rarely (Zipf's law by inversion)."""
+    """People who call: few often, many rarely (the law of Zipf and Mandelbrot, by inversion)."""
+
+    _FLAT = 200  # so many callers share the top: nobody makes one call in ten of a call centre
 
     def __init__(self, randomness: Random, size: int) -> None:
         self._numbers = [north_american(randomness) for _ in range(size)]
-        self._log = math.log(size)
+        self._log = math.log((size + self._FLAT) / self._FLAT)
 
     def pick(self, randomness: Random) -> str:
         """One of them."""
-        return self._numbers[int(math.exp(randomness.random() * self._log)) - 1]
+        rank = self._FLAT * (math.exp(randomness.random() * self._log) - 1)
+        return self._numbers[min(int(rank), len(self._numbers) - 1)]
 
 
 def _call(

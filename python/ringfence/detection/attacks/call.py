@@ -46,6 +46,8 @@ class Scene:
     device: str = "enum-1"
     exchange: str = "+1210555"
     """Country code, area code and exchange of the own numbers: all but the last four digits."""
+    main_line: int = 100
+    """The last digits of the number that the public calls."""
 
     @property
     def own_ranges(self) -> tuple[str, ...]:
@@ -59,7 +61,7 @@ class Scene:
     @property
     def main_number(self) -> str:
         """What the public calls, and who wants to harm the site calls first."""
-        return self.own(100)
+        return self.own(self.main_line)
 
     @property
     def voicemail(self) -> str:

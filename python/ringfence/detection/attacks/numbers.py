@@ -15,6 +15,9 @@ ONE_RING_RANGES = ("+22577", "+23276", "+25261", "+67571", "+21650", "+37128")
 # Caribbean countries with North American area codes: they look like long distance and cost like abroad.
 CARIBBEAN = ("+1876", "+1809", "+1473", "+1268", "+1284", "+1649")
 
+# Numbers of agencies that only ever receive calls.
+INBOUND_ONLY = ("+18005550199", "+18885550199")
+
 
 def north_american(randomness: Random, area: str | None = None) -> str:
     """A number of a city; 555 exchanges belong to nobody."""

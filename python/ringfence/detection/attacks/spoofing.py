@@ -6,7 +6,7 @@ from collections.abc import Iterator
 from random import Random
 
 from ringfence.detection.attacks.call import OWN_LINES, ModelCall, Pace, Scene
-from ringfence.detection.attacks.numbers import invalid
+from ringfence.detection.attacks.numbers import INBOUND_ONLY, invalid
 from ringfence.vocabulary import CallResult, Direction
 
 
@@ -33,10 +33,11 @@ def invalid_source(scene: Scene, pace: Pace, randomness: Random) -> Iterator[Mod
 
 
 def do_not_originate(scene: Scene, pace: Pace, randomness: Random) -> Iterator[ModelCall]:
-    """The site's toll-free number as a source: it only ever receives calls."""
+    """A public agency's number as a source: it only ever receives calls."""
+    source = randomness.choice(INBOUND_ONLY)
     for at in pace.times(randomness):
         destination = scene.own(randomness.randrange(200, 4800))
-        yield _shown(at, scene.toll_free, destination, scene, "do-not-originate", randomness)
+        yield _shown(at, source, destination, scene, "do-not-originate", randomness)
 
 
 def _shown(at: float, source: str, destination: str, scene: Scene, label: str, randomness: Random) -> ModelCall:
