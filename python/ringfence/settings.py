@@ -179,7 +179,7 @@ class BackupSettings(_Section):
 
 
 class MailSettings(_Section):
-    """The mail server that reports are sent through; without `host` none are."""
+    """The mail server that reports and alerts are sent through; without `host` none are."""
 
     host: str | None = Field(None, min_length=1, max_length=255, description="name or address of the SMTP server")
     port: Port = Field(587, description="587 with starttls, 465 with tls, 25 with none is usual")

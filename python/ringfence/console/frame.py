@@ -25,9 +25,10 @@ Query = Mapping[str, str]
 Builder = Callable[["View"], None]
 
 # The pages as the rail shows them.
-ORDER = ("/", "/analytics", "/calls", "/policy", "/devices", "/availability", "/functional-test", "/audit")
+ORDER = ("/", "/alerts", "/analytics", "/calls", "/policy", "/devices", "/availability", "/functional-test", "/audit")
 # The tabs of those that are several pages, and how their first page is called among them.
 TABS = {
+    "/alerts": ("/alerts", "/alerts/channels"),
     "/calls": ("/calls", "/enforcement", "/captures"),
     "/policy": (
         "/policy",
@@ -39,7 +40,7 @@ TABS = {
     ),
     "/devices": ("/devices", "/sites", "/number"),
 }
-FIRST_TABS = {"/calls": "Call log", "/policy": "Rules", "/devices": "Devices"}
+FIRST_TABS = {"/alerts": "Alerts", "/calls": "Call log", "/policy": "Rules", "/devices": "Devices"}
 
 ZONE_COOKIE = "ringfence_zone"
 THEME_COOKIE = "ringfence_theme"

@@ -11,6 +11,7 @@ from nicegui import ui
 from ringfence.analytics.calls import Call, CallFilter, find_calls
 from ringfence.analytics.views import AnalyticsQuery, AnalyticsResult, run_query
 from ringfence.console.address import iso, link
+from ringfence.console.alerts import lay_out_card, read_card
 from ringfence.console.call_drawer import number
 from ringfence.console.chart_views import draw_view
 from ringfence.console.device_state import state_of
@@ -18,12 +19,15 @@ from ringfence.console.drawing import Drawing
 from ringfence.console.frame import Region, View, load, page
 from ringfence.console.markup import Tag, moment
 from ringfence.console.words import ACTION_WORDS
+from ringfence.detection.alerts.alert import Alert
+from ringfence.detection.firing import Severity
 from ringfence.mediation.devices import DeviceStatus, list_devices
 from ringfence.policy.versions import Version, list_versions
 from ringfence.vocabulary import Action, Dataset
 
 REFRESH_S = 2.0
 STOPPED_SHOWN = 6
+ALERTS_SHOWN = 4
 
 
 @dataclass(frozen=True)
@@ -36,6 +40,7 @@ class Summary:
     devices: list[DeviceStatus]
     newest: Version | None
     installed: Version | None
+    alerts: tuple[dict[Severity, int], list[Alert]]
 
 
 def read_summary(connection: psycopg.Connection, now: datetime, zone: str) -> Summary:
@@ -57,6 +62,7 @@ def read_summary(connection: psycopg.Connection, now: datetime, zone: str) -> Su
         list_devices(connection),
         versions[0] if versions else None,
         next((version for version in versions if version.is_installed), None),
+        read_card(connection, ALERTS_SHOWN),
     )
 
 
@@ -118,6 +124,7 @@ class _Page:
             _lay_out_tiles(summary)
         self.lists.clear()
         with self.lists:
+            lay_out_card(*summary.alerts)
             _lay_out_devices(summary.devices)
             _lay_out_stopped(summary.stopped)
         self.drawing.redraw(draw_view(summary.hour) or {})

@@ -10,6 +10,9 @@ from starlette.types import Scope
 
 # Importing a page registers it.
 from ringfence.console import (  # noqa: F401
+    alert_channels,
+    alert_page,
+    alerts,
     analytics,
     audit,
     availability,

@@ -79,6 +79,17 @@ def test_each_channel_gets_what_it_wants(database: Database, server: WebhookServ
     assert [run(database, one, 12) for one in (critical, named, off)] == [0, 1, 0]
 
 
+def test_who_wants_only_what_is_graver_hears_when_it_becomes_so(database: Database, server: WebhookServer) -> None:
+    every = hook(database, server)
+    grave, _ = put_channel(
+        database, "syslog", {"host": "127.0.0.1", "port": 9}, name="grave", minimum_severity=Severity.CRITICAL
+    )
+    fire(database, firing(severity=Severity.WARNING))
+    assert [run(database, one, 12) for one in (every, grave)] == [1, 0]
+    fire(database, firing(40), now=41)
+    assert [run(database, one, 42) for one in (every, grave)] == [0, 1]
+
+
 def test_many_keys_within_a_window_are_one_message(database: Database, server: WebhookServer) -> None:
     channel = hook(database, server, group_s=60)
     fire(database, firing(key=number_key(0)))
@@ -190,7 +201,7 @@ def test_a_mediation_that_died_while_it_sent(database: Database, server: Webhook
         dead = outbox.claim(connection, channel, second(12))
         assert dead is not None
         outbox.begin(connection, dead, second(12))
-    late = 12 + outbox.SENDING_FOR.total_seconds()
+    late = 12 + outbox.sending_for(channel).total_seconds()
     assert run(database, channel, late - 1) == 0
     assert run(database, channel, late) == (1 if kind == "webhook" else 0)
     if kind == "webhook":
@@ -290,8 +301,9 @@ def test_removing_or_switching_off_a_channel_forgets_what_waits_and_its_fault(
         channel_store.remove_channel(connection, "noc", "ada", second(70))
         with pytest.raises(NotFoundError, match="channel 'noc'"):
             channel_store.remove_channel(connection, "noc", "ada", second(70))
-    assert Deliveries(NO_MAIL).start_due(database) is None
+    Deliveries(NO_MAIL).start_due(database)
     delivery.purge(database)
+    assert server.answers == []
 
 
 def test_messages_are_forgotten_without_being_sent_again(database: Database, server: WebhookServer) -> None:

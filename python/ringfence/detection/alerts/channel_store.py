@@ -94,6 +94,7 @@ def set_channel(
 
 def remove_channel(connection: Connection[Any], name: str, actor: str, now: datetime) -> None:
     """Tell it nothing more; what waits for it is forgotten. NotFoundError."""
+    lock_channel(connection, name)  # before the alerts' own lock, as whoever sends does
     channel = read_channel(connection, name)
     _forget_fault(connection, channel, "the channel was removed", now)
     connection.execute("DELETE FROM alert_channel WHERE channel_id = %s", [channel.channel_id])

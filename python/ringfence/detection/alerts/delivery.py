@@ -23,7 +23,7 @@ from ringfence.database.connection import Database
 from ringfence.detection.alerts import evidence, outbox, store
 from ringfence.detection.alerts.alert import CHANNEL_FAILS
 from ringfence.detection.alerts.channel import Channel
-from ringfence.detection.alerts.channel_reading import read_channel, with_secrets
+from ringfence.detection.alerts.channel_reading import lock_channel, read_channel, with_secrets
 from ringfence.detection.alerts.message import MAX_NAMED, Message, make_test, message_of
 from ringfence.detection.alerts.outbox import Claim, MessageState
 from ringfence.detection.alerts.senders import send
@@ -148,6 +148,8 @@ def _end(database: Database, held: Claim, now: datetime, state: MessageState, no
     """In one transaction: how it went, whether the channel fails, the alert about that."""
     fields = {"channel": held.channel.name, "message": held.message_id, "attempts": held.attempts}
     with database.connection() as connection:
+        # The channel before its messages, as everywhere, so that nobody waits for each other.
+        lock_channel(connection, held.channel.name)
         if not outbox.end(connection, held, state, now, note):
             return
         if state == "sent":

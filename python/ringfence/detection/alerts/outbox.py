@@ -12,7 +12,7 @@ count. What happens to one whose mediation is gone:
 | sending | a webhook's receiver can tell by the message's id | a webhook's is sent again, with the same id |
 | sending | of mail, syslog, trap nobody knows | it is not sent again: `unsure`, and the alert's timeline says so |
 
-A channel has one message on its way at a time. While it fails, what else waits goes together in the next one.
+A channel that fails has one message on its way; what else waits goes together in the next one.
 """
 
 from __future__ import annotations
@@ -26,7 +26,7 @@ from psycopg import Connection
 from psycopg.rows import dict_row
 
 from ringfence.detection.alerts.alert import Alert
-from ringfence.detection.alerts.channel import Channel
+from ringfence.detection.alerts.channel import Channel, EmailSettings, WebhookSettings
 from ringfence.detection.alerts.channel_reading import list_channels
 from ringfence.errors import ConflictError
 
@@ -34,7 +34,6 @@ Occasion = Literal["opened", "closed"]
 MessageState = Literal["claimed", "sending", "failed", "sent", "unsure", "given_up"]
 
 CLAIMED_FOR = timedelta(seconds=90)  # longer than any sender takes up to its first octet
-SENDING_FOR = timedelta(minutes=12)  # longer than any sender waits for an answer: `mail.timeout_s` is at most 600
 RETRY_AFTER = tuple(timedelta(seconds=seconds) for seconds in (1, 2, 5, 10, 30, 60))  # the last for all that follow
 GIVE_UP_AFTER = timedelta(hours=24)
 KEPT = timedelta(days=30)  # messages that have ended
@@ -102,8 +101,10 @@ def claim(connection: Connection[Any], channel: Channel, now: datetime) -> Claim
     )
     if locked.rowcount == 0:
         return None
-    while (message := _open_message(connection, channel)) is not None:
-        if _is_held(message, now):
+    for message in _open_messages(connection, channel):
+        if _is_held(channel, message, now):
+            if message["state"] == "sending":
+                continue  # whoever sends it is at its last step, or dead: nothing need wait for that
             return None
         if message["state"] == "sending" and channel.kind != "webhook":
             _drop(connection, channel, message, "unsure", now, "the mediation ended while it was sent")
@@ -192,20 +193,29 @@ def purge(connection: Connection[Any], now: datetime) -> None:
     )
 
 
-def _open_message(connection: Connection[Any], channel: Channel) -> dict[str, Any] | None:
+def sending_for(channel: Channel) -> timedelta:
+    """Longer than the last step of sending can take."""
+    if isinstance(channel.settings, EmailSettings):
+        return timedelta(minutes=12)  # `mail.timeout_s` is at most 600
+    if isinstance(channel.settings, WebhookSettings):
+        return timedelta(seconds=4 * channel.settings.timeout_s + 20)  # connect, write, read
+    return timedelta(minutes=1)
+
+
+def _open_messages(connection: Connection[Any], channel: Channel) -> list[dict[str, Any]]:
     with connection.cursor(row_factory=dict_row) as cursor:
         return cursor.execute(
             "SELECT * FROM alert_message WHERE channel_id = %s AND state IN ('claimed', 'sending', 'failed')"
-            " ORDER BY message_id LIMIT 1",
+            " ORDER BY message_id",
             [channel.channel_id],
-        ).fetchone()
+        ).fetchall()
 
 
-def _is_held(message: dict[str, Any], now: datetime) -> bool:
+def _is_held(channel: Channel, message: dict[str, Any], now: datetime) -> bool:
     """Whether somebody is at it, or it is not due."""
     held_until: dict[str, datetime] = {
         "claimed": message["changed_at"] + CLAIMED_FOR,
-        "sending": message["changed_at"] + SENDING_FOR,
+        "sending": message["changed_at"] + sending_for(channel),
         "failed": message["due_at"],
     }
     return now < held_until[message["state"]]

@@ -125,7 +125,8 @@ def open_or_extend(
     if contained or held_back:
         kind = "contained" if contained else "held_back"
         _add_event(connection, alert.alert_id, now, SYSTEM, kind, " ".join(_new_words(alert, contained, held_back)))
-    if before is None:
+    if before is None or alert.severity is not before.severity:
+        # Who was told is not told again; who wants only what is graver is.
         outbox.tell(connection, alert, "opened", now)
     _notify(connection)
     return alert
