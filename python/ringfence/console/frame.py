@@ -28,7 +28,7 @@ Builder = Callable[["View"], None]
 ORDER = ("/", "/alerts", "/analytics", "/calls", "/policy", "/devices", "/availability", "/functional-test", "/audit")
 # The tabs of those that are several pages, and how their first page is called among them.
 TABS = {
-    "/alerts": ("/alerts", "/alerts/channels"),
+    "/alerts": ("/alerts", "/detections", "/alerts/channels"),
     "/calls": ("/calls", "/enforcement", "/captures"),
     "/policy": (
         "/policy",
