@@ -8,11 +8,16 @@ from contextlib import asynccontextmanager, suppress
 from datetime import UTC, datetime
 
 import structlog
+from psycopg import Connection
 
 from ringfence.accounts.credentials import purge_credentials
 from ringfence.availability import schedule
 from ringfence.availability.backup import BackupOptions
 from ringfence.database.connection import Database
+from ringfence.detection import episodes
+from ringfence.detection.applying import Outcome
+from ringfence.detection.firing import Firing
+from ringfence.detection.watch import Watcher
 from ringfence.mediation.captures import Captures
 from ringfence.mediation.distribution import Distribution
 from ringfence.mediation.entries_feed import EntriesFeed
@@ -57,6 +62,15 @@ def _close_hours(database: Database) -> None:
     close_hours(database, datetime.now(UTC))
 
 
+def _purge_episodes(database: Database) -> None:
+    with database.connection() as connection:
+        episodes.purge(connection, datetime.now(UTC))
+
+
+def _on_firing(connection: Connection, firing: Firing, now: datetime, outcome: Outcome) -> None:
+    """In the transaction that records a firing: whoever is to be told hangs in here."""
+
+
 def _prune_contents(database: Database) -> None:
     with database.connection() as connection:
         contents.prune(connection)
@@ -72,6 +86,7 @@ SCHEDULE: tuple[ScheduledWork, ...] = (
     ScheduledWork("close_hours", 5.0, _close_hours),
     ScheduledWork("list_feeds", 10.0, _LIST_FEEDS.start_due),
     ScheduledWork("prune_list_contents", 3600.0, _prune_contents),
+    ScheduledWork("purge_episodes", 3600.0, _purge_episodes),
     ScheduledWork("expire_dynamic_entries", 60.0, _expire_dynamic_entries),
 )
 
@@ -94,6 +109,7 @@ class MediationProcess:
             ScheduledWork("reports", 5.0, self.reports.start_due),
         )
         self.leader = Leader(database, (*SCHEDULE, *own))
+        self.watcher = Watcher(database, lambda: self.leader.is_leader, _on_firing)
         self.facts = ProcessFacts(settings.data)
 
     def _start_due_backup(self, database: Database) -> None:
@@ -113,6 +129,7 @@ class MediationProcess:
             asyncio.create_task(self.distribution.run(), name="distribution"),
             asyncio.create_task(self.entries_feed.run(), name="entries_feed"),
             asyncio.create_task(self.leader.run(), name="leader"),
+            asyncio.create_task(self.watcher.run(), name="watcher"),
         ]
         try:
             yield
@@ -129,4 +146,5 @@ class MediationProcess:
         self.membership.stop()
         self.distribution.stop()
         self.entries_feed.stop()
+        self.watcher.stop()
         self.jobs.close()
