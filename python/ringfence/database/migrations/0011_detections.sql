@@ -29,10 +29,12 @@ CREATE TABLE detection_control (
 );
 INSERT INTO detection_control DEFAULT VALUES;
 
--- Up to where the watcher has applied what each stream brought; it may lag behind, for episodes are found again.
+-- Up to where, and until when, the watcher has applied what each stream brought; it may lag behind, for episodes are
+-- found again.
 CREATE TABLE detection_progress (
     stream_id   integer PRIMARY KEY,
-    sequence    bigint NOT NULL
+    sequence    bigint NOT NULL,
+    seen_at     timestamptz NOT NULL
 );
 
 -- One attack: a key of a detection from the first window that passed the threshold until cool-down after the last.
