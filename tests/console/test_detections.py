@@ -109,7 +109,7 @@ def test_a_detections_page_says_what_it_does_and_deploys_it(
     expect(state).to_contain_text("Report only")
     page.get_by_role("button", name="Deploy: contain").click()
     expect(page.get_by_text("Emergency numbers are never listed")).to_be_visible()
-    page.get_by_role("button", name="Deploy: contain").last.click()
+    page.locator(".dialog").get_by_role("button", name="Deploy: contain").click()
     expect(state).to_contain_text("Contain")
     page.get_by_role("button", name="Withdraw…").click()
     page.get_by_role("button", name="Withdraw", exact=True).click()
