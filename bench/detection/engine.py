@@ -49,7 +49,8 @@ def deployed() -> dict[str, Definition]:
             condition = source.setdefault("condition", {})
             condition[part] = condition.get(part, {}) | more
         found[name] = definition_from({key: value for key, value in source.items() if key != "needs"})
-    return found | {TWENTIETH["name"]: definition_from(TWENTIETH)}
+    twentieth = definition_from(TWENTIETH)
+    return found | {twentieth.name: twentieth}
 
 
 def surroundings() -> Surroundings:
@@ -141,7 +142,8 @@ def _is_usual(windows: Windows, definition: Definition, crossed: tuple[Any, ...]
     baseline, threshold = definition.threshold.baseline, definition.threshold
     if baseline is None:
         return False
-    place, key, _, _, at_us, _, value, _, _, _ = crossed
+    place, key, at_us = crossed[0], crossed[1], crossed[4]
+    value: float = crossed[6]
     mean = usual.mean(definition, key, at_us) if usual else None
     if definition.measure.kind == "silence":
         return mean is None or mean < threshold.at_least

@@ -11,17 +11,22 @@ import tempfile
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import replace
+from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
 from tests.system.running_node import RunningNode, eventually, running_node
 
+from ringfence.database.cluster import embedded_url
+from ringfence.database.connection import Database
 from ringfence.demo.enum_line import EnumLine
 from ringfence.demo.limits import traffic
 from ringfence.demo.outcome import Outcome
 from ringfence.demo.player import Lines, play
+from ringfence.detection import store
 from ringfence.detection.attacks.call import Pace, Scene
 from ringfence.detection.attacks.kinds import kind_of
+from ringfence.detection.firing import Mode
 
 GOAL_S = 2.0
 RATE = 1000
@@ -67,7 +72,10 @@ def prepare(node: RunningNode, folder: Path, scene: Scene) -> None:
     file = folder / "policy.yaml"
     file.write_text(POLICY, encoding="utf-8")
     node.cli("policy", "apply", str(file))
-    node.cli("detection", "deploy", KIND, "--contain")
+    database = Database(embedded_url(node.data), pool_size=2)
+    with database.connection() as connection:
+        store.deploy(connection, KIND, "bench", datetime.now(UTC), Mode.CONTAIN)
+    database.close()
     eventually(lambda: node.decide(scene.main_number) != "", "the policy is on the ENUM server")
 
 

@@ -69,7 +69,7 @@ def names(firing: Firing, episode: Episode, definition: Definition, start_s: flo
 
 def _delay_s(episode: Episode, own: Sequence[Firing], definition: Definition, start_s: float) -> float | None:
     found = [
-        firing.at.timestamp() - start_s - episode.start_s
+        max(firing.at.timestamp() - start_s - episode.start_s, 0.0)
         for firing in own
         if names(firing, episode, definition, start_s)
     ]
