@@ -41,6 +41,7 @@ RESOURCES = (
     "analytics",
     "saved_views",
     "reports",
+    "detections",
     "events",
     "enforcement",
     "status",

@@ -39,6 +39,7 @@ GROUPS: tuple[str, ...] = (
     "probe",
     "analytics",
     "report",
+    "detection",
     "events",
     "enforcement",
     "backup",
