@@ -108,16 +108,17 @@ def save(
 @group.command("deploy")
 def deploy(
     name: Name,
-    contain: Annotated[
-        bool | None, typer.Option("--contain/--report", help="List what the definition says, or only tell.")
-    ] = None,
+    contain: Annotated[bool, typer.Option("--contain", help="List what the definition says.")] = False,
+    report: Annotated[bool, typer.Option("--report", help="Only tell.")] = False,
     version: Annotated[int | None, typer.Option(help="Another than the newest.", show_default=False)] = None,
     as_json: JsonOption = False,
     config: ConfigOption = None,
     data: DataOption = None,
 ) -> None:
     """Let a detection act from the next call on; without --contain or --report as its definition says."""
-    mode = None if contain is None else "contain" if contain else "report"
+    if contain and report:
+        raise InvalidInputError("--contain and --report: one of the two")
+    mode = "contain" if contain else "report" if report else None
     with connect(settings_from(config, data)) as client:
         found = client.post(f"detections/{name}/deploy", {"mode": mode, "version": version})
     if as_json:
