@@ -43,6 +43,7 @@ RESOURCES = (
     "reports",
     "alerts",
     "alert_channels",
+    "detections",
     "events",
     "enforcement",
     "status",

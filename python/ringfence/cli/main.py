@@ -41,6 +41,7 @@ GROUPS: tuple[str, ...] = (
     "analytics",
     "report",
     "alert",
+    "detection",
     "events",
     "enforcement",
     "backup",
