@@ -6,14 +6,17 @@ from datetime import datetime, timedelta
 from typing import Any
 
 from psycopg import Connection
+from tests.console.seed import add_calls
 
 from ringfence.detection import episodes, store
 from ringfence.detection.alerts.store import open_or_extend
 from ringfence.detection.firing import Firing, Mode, Severity
+from ringfence.mediation.devices import register_device
 from ringfence.mediation.sites import first_site
 from ringfence.policy import dynamic
 from ringfence.policy.rules import Policy
 from ringfence.policy.versions import commit_policy, install_version
+from ringfence.vocabulary import Direction
 
 LIST = "under-attack"
 ATTACKED = "+12105550107"
@@ -41,6 +44,23 @@ def seed_detections(connection: Connection[Any], now: datetime) -> None:
     for hours, caller in zip((3, 20), CALLERS, strict=True):
         key = {"source": caller, "destination": "+12105550122"}
         add_attack(connection, now - timedelta(hours=hours), "harassing-caller", key, 9, 7)
+
+
+def seed_flood(connection: Connection[Any], at: datetime, calls: int) -> None:
+    """Recorded questions about one number, a few milliseconds apart, each from another caller."""
+    device, _ = register_device(connection, "enum-flood", "enum", None, "ada")
+    connection.execute(
+        "INSERT INTO device_stream (device_id, journal_id, stream, last_sequence) VALUES (%s, 7, 0, 0)",
+        (device.device_id,),
+    )
+    to = {"destination": int(ATTACKED), "direction": Direction.INBOUND}
+    add_calls(
+        connection,
+        [
+            {"time": at + timedelta(milliseconds=20 * number), "source": 12145550000 + number, **to}
+            for number in range(calls)
+        ],
+    )
 
 
 def add_attack(

@@ -2,17 +2,18 @@
 
 from __future__ import annotations
 
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
 import pytest
 from playwright.sync_api import Page, expect
 from tests.console.conftest import Console, Visit
-from tests.console.seed_detections import ATTACKED, LIST, seed_detections
+from tests.console.seed_detections import ATTACKED, LIST, seed_detections, seed_flood
 
 from ringfence.detection import episodes, store
 from ringfence.policy import dynamic
 
+FLOOD = 130
 OWN = """\
 name: night-calls
 title: Night calls
@@ -26,14 +27,16 @@ threshold: {value: 5}
 
 @pytest.fixture(scope="module")
 def detections(workshop: Console) -> Console:
+    now = datetime.now(UTC)
     with workshop.database.connection() as connection:
-        seed_detections(connection, datetime.now(UTC))
+        seed_detections(connection, now)
+        seed_flood(connection, now - timedelta(hours=5), FLOOD)
     return workshop
 
 
 def look(page: Page, screenshots: Path, name: str) -> None:
     for theme in ("light", "dark"):
-        page.emulate_media(color_scheme=theme)  # type: ignore[arg-type]
+        page.emulate_media(color_scheme=theme)
         for width, height in ((1280, 860), (390, 844)):
             page.set_viewport_size({"width": width, "height": height})
             page.screenshot(path=screenshots / f"{name}-{width}-{theme}.png", full_page=True)
@@ -74,6 +77,7 @@ def test_all_stop_is_seen_on_every_page_and_let_go_again(visit: Visit, detection
     page = visit(at=detections).enter("eve").open("/detections")
     page.get_by_role("button", name="All stop…").click()
     page.get_by_label("Why").fill("a hospital is listed")
+    page.get_by_label("Also release every number that is contained").check()
     page.get_by_role("button", name="Stop all", exact=True).click()
     bar = page.get_by_test_id("all-stop")
     expect(bar).to_contain_text("All containment is stopped")
@@ -81,6 +85,7 @@ def test_all_stop_is_seen_on_every_page_and_let_go_again(visit: Visit, detection
     look(page, screenshots, "detections-stopped")
     with detections.database.connection() as connection:
         assert store.read_all_stop(connection).is_stopped
+        assert episodes.acting_listings(connection, datetime.now(UTC)) == []
     page.goto(detections.url + "/detections?detection=tdos-number")
     expect(page.get_by_test_id("all-stop")).to_be_visible()
     page.get_by_role("button", name="Let it go on…").click()
@@ -105,6 +110,11 @@ def test_a_detections_page_says_what_it_does_and_deploys_it(
 
     state = page.get_by_test_id("state")
     expect(state).to_contain_text("Contain")
+    page.goto(detections.url + "/detections?detection=do-not-originate")
+    expect(page.get_by_text("It cannot be deployed yet")).to_be_visible()
+    page.get_by_role("button", name="Deploy: report only").click()
+    expect(page.get_by_text("cannot be deployed: not complete")).to_be_visible()
+    page.goto(detections.url + "/detections?detection=tdos-number")
     page.get_by_role("button", name="Deploy: report only").click()
     expect(state).to_contain_text("Report only")
     page.get_by_role("button", name="Deploy: contain").click()
@@ -114,6 +124,22 @@ def test_a_detections_page_says_what_it_does_and_deploys_it(
     page.get_by_role("button", name="Withdraw…").click()
     page.get_by_role("button", name="Withdraw", exact=True).click()
     expect(state).to_contain_text("Off")
+
+
+def test_a_back_test_shows_what_would_have_been_found(visit: Visit, detections: Console, screenshots: Path) -> None:
+    page = visit(at=detections).enter().open("/detections?detection=tdos-number")
+    build = page.get_by_role("region", name="Build")
+    build.get_by_label("Past").select_option("1 day")
+    build.get_by_role("button", name="Build", exact=True).click()
+    expect(build.get_by_test_id("back-test-calls")).to_have_text(str(FLOOD))
+    expect(build.get_by_test_id("back-test-firings")).to_have_text("1")
+    expect(build.locator(".chart svg")).to_be_visible()
+    expect(build.locator("tbody tr")).to_contain_text(ATTACKED)
+    look(page, screenshots, "detection-back-test")
+    assert "days=1" in page.url
+    assert "job=" in page.url
+    page.reload()
+    expect(build.get_by_test_id("back-test-firings")).to_have_text("1")
 
 
 def test_a_definition_is_checked_while_it_is_written(visit: Visit, detections: Console, screenshots: Path) -> None:

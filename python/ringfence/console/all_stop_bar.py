@@ -6,12 +6,13 @@ from collections.abc import Awaitable, Callable
 from datetime import UTC, datetime
 
 from nicegui import ui
+from psycopg import Connection
 
 from ringfence.console.address import iso
-from ringfence.console.forms import Fields, FormDialog, entry_field
+from ringfence.console.forms import Fields, FormDialog, check, entry_field
 from ringfence.console.frame import View
 from ringfence.console.markup import Tag, button, moment
-from ringfence.detection import store
+from ringfence.detection import episodes, store
 from ringfence.detection.store import AllStop
 from ringfence.vocabulary import Role
 
@@ -44,10 +45,9 @@ def all_stop_button(view: View, on_changed: Callable[[], Awaitable[None]]) -> Ta
 
 def _ask(view: View, is_stop: bool, on_changed: Callable[[], Awaitable[None]]) -> None:
     async def turn(fields: Fields) -> None:
-        session = view.session
-        reason = fields.get("reason", "").strip()
-        await session.act(Role.EDITOR, store.set_all_stop, is_stop, session.identity.name, datetime.now(UTC), reason)
-        view.say("All containment is stopped." if is_stop else "Detections may contain again.")
+        session, reason = view.session, fields.get("reason", "").strip()
+        released = await session.act(Role.EDITOR, _turn, is_stop, session.identity.name, reason, "release" in fields)
+        view.say(f"All containment is stopped; {released} released." if is_stop else "Detections may contain again.")
         await on_changed()
 
     title = "Stop all containment?" if is_stop else "Let detections contain again?"
@@ -56,3 +56,12 @@ def _ask(view: View, is_stop: bool, on_changed: Callable[[], Awaitable[None]]) -
         Tag("p", WORDS if is_stop else "Detections deployed to contain list numbers again when they fire.")
         entry_field("Why", "", name="reason", placeholder="for whoever reads the audit trail", maxlength="500",
                     autofocus=True)  # fmt: skip
+        if is_stop:
+            check("Also release every number that is contained", name="release")
+
+
+def _turn(connection: Connection, is_stop: bool, actor: str, reason: str, is_release: bool) -> int:
+    """Turn the switch; how many entries were taken off."""
+    now = datetime.now(UTC)
+    store.set_all_stop(connection, is_stop, actor, now, reason)
+    return episodes.release_all(connection, actor, now) if is_stop and is_release else 0

@@ -1,4 +1,4 @@
-"""What the pages of detections show, read in one transaction; values only, so that a page knows when nothing changed."""
+"""What the pages of detections show, read in one transaction; values, so that a page knows when nothing changed."""
 
 from __future__ import annotations
 

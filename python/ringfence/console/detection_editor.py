@@ -32,7 +32,7 @@ def edit_definition(
 
     dialog = FormDialog(view, title, "Save", save, classes="wide")
     with dialog.body:
-        area_field("Definition", text, name="definition", rows=22, hint="YAML; docs/detection.schema.json says all.")
+        area_field("Definition", text, name="definition", rows=16, hint="YAML; docs/detection.schema.json says all.")
         said = Tag("div", classes="stack findings", aria_live="polite")
         entry_field("What changed", "", name="message", placeholder="for the list of versions", maxlength="500")
 
@@ -41,7 +41,7 @@ def edit_definition(
         faults = _faults(fields_of(event).get("definition", ""), name)
         with said:
             for fault in faults:
-                Tag("p", fault, classes="finding error")
+                Tag("p", fault, classes="error")
             if not faults:
                 Tag("p", "The definition is valid.", classes="muted")
 

@@ -11,8 +11,8 @@ from typing import Any
 from nicegui import ui
 from psycopg import Connection
 
-from ringfence.console.address import link
 from ringfence.console.all_stop_bar import lay_out_all_stop
+from ringfence.console.detection_back_test import BackTest
 from ringfence.console.detection_board import Firings, read_firings
 from ringfence.console.detection_editor import edit_definition
 from ringfence.console.detection_firings import lay_out_firings
@@ -23,6 +23,7 @@ from ringfence.console.markup import Tag, button, moment
 from ringfence.detection import store
 from ringfence.detection.definition import render_definition
 from ringfence.detection.firing import Mode
+from ringfence.detection.review import Finding, check_deployable, review
 from ringfence.detection.store import AllStop, Detection
 from ringfence.vocabulary import Role
 
@@ -37,14 +38,25 @@ class _Known:
     detection: Detection
     all_stop: AllStop
     versions: list[dict[str, Any]]
+    findings: list[Finding]
     firings: Firings
 
 
-def _read(connection: Connection, name: str) -> _Known:
+def _read(connection: Connection, name: str, now: datetime) -> _Known:
+    found = store.read_detection(connection, name)
     return _Known(
-        store.read_detection(connection, name), store.read_all_stop(connection),
-        store.list_versions(connection, name), read_firings(connection, name),
-    )  # fmt: skip
+        found,
+        store.read_all_stop(connection),
+        store.list_versions(connection, name),
+        review(connection, found.definition, now),
+        read_firings(connection, name),
+    )
+
+
+def _deploy(connection: Connection, name: str, actor: str, mode: Mode) -> None:
+    now = datetime.now(UTC)
+    check_deployable(connection, store.read_detection(connection, name).definition, mode, now)
+    store.deploy(connection, name, actor, now, mode)
 
 
 class DetectionPage:
@@ -63,16 +75,17 @@ class DetectionPage:
         self.bars = Tag("div", classes="stack bars")
         with Tag("div", classes="stack"):
             self.about = Region("card")
+            self.back_test = BackTest(view, name)
             self.firings = Region("card")
             self.text = Region("card")
         ui.timer(REFRESH_S, self._refresh)
 
     async def _refresh(self) -> None:
         async def answer() -> None:
-            known = await self.view.session.ask(_read, self.name)
+            known = await self.view.session.ask(_read, self.name, datetime.now(UTC))
             before, self.known = self.known, known
-            if before is None or (before.detection, before.all_stop, before.versions) != (
-                known.detection, known.all_stop, known.versions
+            if before is None or (before.detection, before.all_stop, before.versions, before.findings) != (
+                known.detection, known.all_stop, known.versions, known.findings
             ):  # fmt: skip
                 self._show(known)
             if before is None or before.firings != known.firings:
@@ -88,6 +101,8 @@ class DetectionPage:
         with self.bars:
             lay_out_all_stop(self.view, known.all_stop, self._refresh)
             self._lay_out_state(one)
+            for finding in known.findings:
+                _lay_out_finding(finding)
         with self.about.content():
             self._lay_out_about(one)
         with self.text.content():
@@ -109,10 +124,6 @@ class DetectionPage:
                     button(f"Deploy: {words.lower()}", partial(self._deploy, mode), icon=icon, classes=look)
 
     def _lay_out_state(self, one: Detection) -> None:
-        if one.definition.needs:
-            with Tag("div", classes="bar changed"):
-                ui.icon("edit_note").props("aria-hidden=true")
-                Tag("span", f"To be filled in before it can act: {one.definition.needs}. Then remove “needs”.")
         deployed = one.deployment
         with Tag("div", classes="bar info" if deployed else "bar", data_testid="state"):
             ui.icon("radar" if deployed else "do_not_disturb_on").props("aria-hidden=true")
@@ -183,7 +194,7 @@ class DetectionPage:
 
         async def deploy() -> None:
             session = self.view.session
-            await session.act(Role.EDITOR, store.deploy, self.name, session.identity.name, datetime.now(UTC), mode)
+            await session.act(Role.EDITOR, _deploy, self.name, session.identity.name, mode)
             self.view.say(f"{self.name} is deployed: {MODE_WORDS[mode].lower()}.")
             await self._refresh()
 
@@ -207,6 +218,12 @@ class DetectionPage:
                 "released.", "Withdraw", withdraw)  # fmt: skip
 
 
-def address(name: str) -> str:
-    """The page of a detection."""
-    return link("/detections", {"detection": name})
+def _lay_out_finding(finding: Finding) -> None:
+    words = "Mind"
+    if finding.severity == "error":
+        words = "It cannot contain yet" if finding.is_of_containment else "It cannot be deployed yet"
+    with Tag("div", classes="bar changed"):
+        ui.icon("edit_note" if finding.severity == "error" else "warning").props("aria-hidden=true")
+        with Tag("div", classes="bar-words"):
+            Tag("b", words)
+            Tag("span", finding.text)
