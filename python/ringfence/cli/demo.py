@@ -60,7 +60,11 @@ def attack(
     ] = None,
     hep: Annotated[
         str | None,
-        typer.Option(metavar="ADDRESS:PORT", help="HEP listener of a probe on this machine: it sees the calls' SIP."),
+        typer.Option(
+            metavar="ADDRESS:PORT",
+            help="HEP listener of a probe on this machine: it sees the calls' SIP.",
+            show_default="of the data folder, where a probe is needed",
+        ),
     ] = None,
     exchange: Annotated[
         str, typer.Option(help="The site's own numbers without their last four digits.")
@@ -74,6 +78,7 @@ def attack(
     settings = settings_from(config, data)
     chosen = kind_of(kind)
     pace = pace_of(chosen, calls_per_second, seconds)
+    hep = hep or (_own_hep(settings) if chosen.sees == "sip" else None)
     if chosen.sees == "sip" and hep is None:
         raise InvalidInputError(
             f"--hep: is missing; {chosen.name} shows only in the calls' SIP, which a probe must see"
@@ -135,6 +140,20 @@ def _own_enum(settings: Settings) -> str:
         raise UnavailableError(
             f"no ENUM server runs on {settings.data}: start `ringfence up`, or name one with --to"
         ) from None
+    return _to_ask(listen)
+
+
+def _own_hep(settings: Settings) -> str | None:
+    """Where the probe of this data folder takes HEP; None: none runs, or it takes none."""
+    try:
+        listen = json.loads((settings.data / "run" / "probe.json").read_text(encoding="utf-8"))["hep"]
+    except (OSError, ValueError, KeyError):
+        return None
+    return _to_ask(str(listen[0])) if listen else None
+
+
+def _to_ask(listen: str) -> str:
+    """An address that answers everywhere answers on loopback."""
     return listen.replace("0.0.0.0:", "127.0.0.1:").replace("[::]:", "[::1]:")
 
 
