@@ -41,8 +41,10 @@ def list_detections(as_json: JsonOption = False, config: ConfigOption = None, da
             for one in answer["detections"]
         ],
     )  # fmt: skip
+    for name, why in answer["faults"].items():
+        print_line(f"{name} is deployed and not watched: {why}", "red")
     if answer["all_stop"]["is_stopped"]:
-        print_line(f"All containment is stopped: {_switch_words(answer['all_stop'])}", "red")
+        print_line(f"All containment is stopped{_switch_words(answer['all_stop'])}", "red")
 
 
 @group.command("show")

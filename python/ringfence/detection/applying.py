@@ -12,6 +12,7 @@ from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime, timedelta
 from typing import Any
 
+import psycopg
 import structlog
 from psycopg import Connection
 
@@ -34,6 +35,9 @@ _SPARE = 20
 _USUAL_FOR = timedelta(hours=1)
 _AT_MOST_EVERY = timedelta(seconds=1)
 _RECORDED = 100_000
+_NUMBERS = 1000
+_TOLD = 200  # numbers held back that one firing tells of; all are counted
+_PATIENCE = "2s"
 _EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
 _NOTE = 400  # characters of evidence in an entry's note
 log = structlog.get_logger()
@@ -99,22 +103,49 @@ class Application:
         self._deployed = deployed
         self._around = around
         self._on_firing = on_firing
-        self._recorded: dict[tuple[int, WindowsKey], datetime] = {}
+        self._waiting: dict[tuple[int, WindowsKey], Crossing] = {}
+        # When a key was recorded last, and whether there was anything to list.
+        self._recorded: dict[tuple[int, WindowsKey], tuple[datetime, bool]] = {}
 
     def apply(self, connection: Connection, crossings: Sequence[Crossing], now: datetime) -> Applied:
         """Record them, contain, and tell. Whoever else applies waits until this transaction has ended."""
         applied = Applied()
-        for crossing in crossings:
+        for crossing in self._due(crossings, now):
             self._apply(connection, crossing, now, applied)
         return applied
+
+    def has_due(self, now: datetime) -> bool:
+        """Whether something waits that can be recorded now."""
+        return any(not self._is_recent(place, now) for place in self._waiting)
+
+    def _due(self, crossings: Sequence[Crossing], now: datetime) -> list[Crossing]:
+        """What to record now: a flood crosses in every look, and a second's worth is recorded at a time, as one.
+
+        What begins an attack is recorded at once, and what there may be room to list.
+        """
+        for crossing in crossings:
+            place = crossing.detection, crossing.key
+            waiting = self._waiting.pop(place, None)
+            below = self._deployed[crossing.detection].definition.threshold.below
+            self._waiting[place] = crossing if waiting is None else merged(waiting, crossing, is_below=below)
+        due = [
+            place
+            for place, one in self._waiting.items()
+            if one.is_new or (one.numbers and self._has_room(place)) or not self._is_recent(place, now)
+        ]
+        return [self._waiting.pop(place) for place in due]
+
+    def _is_recent(self, place: tuple[int, WindowsKey], now: datetime) -> bool:
+        recorded = self._recorded.get(place)
+        return recorded is not None and now - recorded[0] < _AT_MOST_EVERY
+
+    def _has_room(self, place: tuple[int, WindowsKey]) -> bool:
+        recorded = self._recorded.get(place)
+        return recorded is None or recorded[1]
 
     def _apply(self, connection: Connection, crossing: Crossing, now: datetime, applied: Applied) -> None:
         deployment = self._deployed[crossing.detection]
         definition, last_at = deployment.definition, moment(crossing.last_us)
-        # A flood crosses in every look; without news a second's worth is recorded at a time.
-        recorded = self._recorded.get((crossing.detection, crossing.key))
-        if recorded is not None and now - recorded < _AT_MOST_EVERY and not (crossing.is_new or crossing.numbers):
-            return
         firing = self._firing(deployment, crossing)
         known = episodes.find_covering(connection, firing, last_at, definition.cool_down_s)
         if known is None:
@@ -138,7 +169,7 @@ class Application:
             listed, held_back = self._contain(connection, definition, definition.contain, firing, episode_id, now)
         if len(self._recorded) > _RECORDED:
             self._recorded.clear()
-        self._recorded[crossing.detection, crossing.key] = now
+        self._recorded[crossing.detection, crossing.key] = (now, bool(listed))
         applied.listed += len(listed)
         applied.held_back += len(held_back)
         told = replace(firing, at=last_at) if known is not None else firing
@@ -170,7 +201,15 @@ class Application:
         """What a key's usual value makes of the threshold; None: the fixed one decides, for nothing is usual yet."""
         if one.threshold.baseline is None:
             return None
-        found = usual(connection, one, self._around, crossing.key, moment(crossing.at_us))
+        try:
+            with connection.transaction():
+                connection.execute("SELECT set_config('statement_timeout', %s, true)", (_PATIENCE,))
+                found = usual(connection, one, self._around, crossing.key, moment(crossing.at_us))
+                connection.execute("SELECT set_config('statement_timeout', '0', true)")
+        except psycopg.errors.QueryCanceled:
+            # An attack does not wait for statistics.
+            log.warning("detection.usual_unknown", detection=one.name)
+            return None
         if one.measure.kind == "silence":
             # Silence is worth telling where calls are usual.
             return None if found is not None and found >= one.threshold.at_least else -1.0
@@ -194,7 +233,8 @@ class Application:
         counts = Counter(cap for _, cap in held)
         if listed or counts:
             episodes.record_outcome(connection, episode_id, len(listed), counts)
-        return tuple(listed), tuple(HeldBack(candidate.pattern, cap.value) for candidate, cap in held)
+        told = held[:_TOLD]
+        return tuple(listed), tuple(HeldBack(candidate.pattern, cap.value) for candidate, cap in told)
 
     def _list(
         self,
@@ -243,6 +283,22 @@ class Application:
     @property
     def _site(self) -> Site:
         return self._around.sites[0]
+
+
+def merged(one: Crossing, later: Crossing, *, is_below: bool) -> Crossing:
+    """Two crossings of one key as one, unless the later begins an attack of its own: then that."""
+    if later.is_new and not one.is_new:
+        return later
+    leads = later if (later.value > one.value) != is_below else one
+    return replace(
+        one,
+        started_us=min(one.started_us, later.started_us),
+        at_us=min(one.at_us, later.at_us),
+        last_us=max(one.last_us, later.last_us),
+        value=leads.value,
+        calls=leads.calls,
+        numbers=[*one.numbers, *later.numbers][:_NUMBERS],
+    )
 
 
 def call_words(definition: Definition) -> dict[str, str]:

@@ -12,13 +12,14 @@ from psycopg import Connection, sql
 
 from ringfence.detection.calls import MOMENT, TABLES
 from ringfence.detection.compiled import intervals, schedule_of
-from ringfence.detection.definition import Definition, Duration, Party
+from ringfence.detection.definition import NUMBER_KEYS, Definition, Duration, Party
 from ringfence.detection.surroundings import Surroundings
 from ringfence.policy.patterns import numbers_of
 from ringfence.vocabulary import Action, CallResult, CallType, Direction, NumberClass, TrunkSide
 
 _TRUE = sql.SQL("true")
 _HOUR_S = 3600
+_PART_S = 300
 _WEEK = timedelta(weeks=1)
 _ADDITIVE = ("count", "duration_total", "silence", "distinct", "adjacent")
 
@@ -146,13 +147,15 @@ def crossings_sql(one: Definition, around: Surroundings, start: datetime, end: d
 def usual(
     connection: Connection, one: Definition, around: Surroundings, key: tuple[int, int], at: datetime
 ) -> float | None:
-    """The measure in the hour around the same time of past weeks, for one window, on average; None: no calls at all.
+    """The measure around the same time of past weeks, for one window, on average; None: no calls at all.
 
-    Of several windows that fit the hour it is their share of the hour's; of a longer window the window itself.
+    Around it lies an hour for keys of numbers, five minutes for others, or the window where that is longer; what adds
+    up is the window's share of it.
     """
     baseline = one.threshold.baseline
     weeks = baseline.weeks if baseline else 4
-    span = timedelta(seconds=max(_HOUR_S, one.window_s))
+    # Numbers are found by index; of a whole site or device a part of the hour is enough.
+    span = timedelta(seconds=max(_HOUR_S if one.key in NUMBER_KEYS else _PART_S, one.window_s))
     first, second = key_sql(one, around)
     values = []
     for week in range(1, weeks + 1):

@@ -23,19 +23,20 @@ from datetime import UTC, datetime, timedelta
 import psycopg
 import pyarrow as pa
 import structlog
-from psycopg import Connection
+from psycopg import Connection, sql
 
 from ringfence._native import Windows
 from ringfence.database.columnar import columnar_reader
 from ringfence.database.connection import Database
 from ringfence.detection import episodes, store
-from ringfence.detection.applying import Application, Applied, Crossing, OnFiring, microseconds, moment
-from ringfence.detection.calls import Head, as_stream, read_fresh, read_heads, read_period
+from ringfence.detection.applying import Application, Crossing, OnFiring, microseconds, moment
+from ringfence.detection.calls import MOMENT, Head, as_stream, read_fresh, read_heads, read_period
 from ringfence.detection.compiled import specification, windows_key
 from ringfence.detection.firing import Dataset
+from ringfence.detection.sql import condition_sql
 from ringfence.detection.store import Deployment
 from ringfence.detection.surroundings import Surroundings, read_surroundings
-from ringfence.errors import RingfenceError
+from ringfence.errors import InvalidInputError, RingfenceError
 from ringfence.mediation.channel_follower import ChannelFollower
 
 TICK_S = 0.1
@@ -48,6 +49,8 @@ LATENESS = timedelta(seconds=120)  # crates/windows: LATENESS_US
 # A detection that was just deployed tells of an attack that goes on, not of one that is over.
 GOING_ON = timedelta(seconds=60)
 MAX_KEYS = 1_000_000
+# Calls behind what was read, beyond which windows are made anew: rows are then read in bulk.
+MOST_AT_ONCE = 100_000
 _AHEAD = timedelta(days=400)  # schedules are laid out so far
 _LOCK = 7_201_012  # advisory lock: crossings are applied by one watcher at a time
 log = structlog.get_logger()
@@ -89,6 +92,8 @@ class Watcher:
         self._deployed: list[Deployment] = []
         self._watch: _Watch | None = None
         self.counters = WatchCounters()
+        self.faults: dict[str, str] = {}
+        """Detections that are deployed and cannot be watched, and why: what they refer to is gone."""
 
     @property
     def is_watching(self) -> bool:
@@ -136,15 +141,23 @@ class Watcher:
             if watch is None or watch.deployed is not deployed or watch.is_outdated(self._database):
                 watch = _Watch(self._database, deployed, self._on_firing, self.counters)
                 watch.rebuild(self._clock())
-                self._watch = watch
+            self._watch = watch
             watch.look(self._clock())
         except (psycopg.Error, RingfenceError) as error:
-            # What the windows counted and nobody applied is counted anew.
-            self._watch = None
-            self.counters.failures += 1
             log.warning("detection.watch_failed", error=str(error).strip().split("\n")[0])
-            return RETRY_S
+            return self._begin_afresh()
+        except Exception:
+            # Whatever it was: nobody would notice that no attack is told any more.
+            log.exception("detection.watch_failed")
+            return self._begin_afresh()
+        self.faults = self._watch.faults
         return max(0.0, TICK_S - (time.monotonic() - begun))
+
+    def _begin_afresh(self) -> float:
+        """What the windows counted and nobody applied is counted anew."""
+        self._watch = None
+        self.counters.failures += 1
+        return RETRY_S
 
 
 class _Watch:
@@ -155,6 +168,8 @@ class _Watch:
     ) -> None:
         self._database = database
         self.deployed = deployed
+        self.faults: dict[str, str] = {}
+        self._watched = deployed
         self._on_firing = on_firing
         self._counters = counters
         self._read: dict[int, int] = {}
@@ -172,16 +187,17 @@ class _Watch:
             around = read_surroundings(connection)
         if around == self._around:
             return False
-        if self._specification(around) == self._text:
-            self._take(around)
-            return False
-        return True
+        if self.faults or self._specification(around) != self._text:
+            return True
+        self._take(around)
+        return False
 
     def rebuild(self, now: datetime) -> None:
         """Windows as they would be had this process watched all along; then apply what nobody has."""
         self._period = (now - timedelta(days=8), now + _AHEAD)
         with self._database.connection() as connection:
             around = read_surroundings(connection)
+            self._watched = [one for one in self.deployed if self._can_be_watched(one, around)]
             self._text = self._specification(around)
             self._windows = Windows(self._text, MAX_KEYS, secrets.randbits(64))
             self._take(around)
@@ -194,25 +210,36 @@ class _Watch:
         with columnar_reader(self._database.url) as reader:
             for dataset in self._datasets():
                 start = now - self._look_back(dataset)
-                for _, calls in read_period(reader, dataset, start, now + LATENESS, heads=heads):
+                only = self._relevant(dataset, around, now)
+                for _, calls in read_period(reader, dataset, start, now + LATENESS, heads=heads, only=only):
                     crossings.extend(self._feed(dataset, calls, now))
         self._read = {head.stream_id: head.sequence for head in heads}
         self._counters.rebuilds += 1
         due = [crossing for crossing in crossings if moment(crossing.last_us) >= since]
         with self._database.connection() as connection:
-            for one in episodes.running_episodes(connection, [d.definition.name for d in self.deployed], now):
+            for one in episodes.running_episodes(connection, [d.definition.name for d in self._watched], now):
                 self._prime(one)
         self._apply(due, now, is_kept=True)
 
     def look(self, now: datetime) -> None:
         """Count what was committed since the last look, and apply what crosses."""
         with self._database.connection() as connection:
-            fresh = [head for head in read_heads(connection) if head.sequence > self._read.get(head.stream_id, 0)]
-            found = [
-                (dataset, read_fresh(connection, dataset, spans, now - LATENESS))
-                for dataset in self._datasets()
-                if (spans := self._spans(fresh, dataset))
-            ]
+            heads = read_heads(connection)
+            fresh = [head for head in heads if head.sequence > self._read.get(head.stream_id, 0)]
+            behind = sum(head.sequence - self._read.get(head.stream_id, 0) for head in fresh)
+            is_set_back = any(head.sequence < self._read.get(head.stream_id, 0) for head in heads)
+            if is_set_back or behind > MOST_AT_ONCE:
+                found = None
+            else:
+                found = [
+                    (dataset, read_fresh(connection, dataset, spans, now - LATENESS))
+                    for dataset in self._datasets()
+                    if (spans := self._spans(fresh, dataset))
+                ]
+        if found is None:
+            # A database set back to an older state, or a backlog: made anew in bulk.
+            self.rebuild(now)
+            return
         crossings = [crossing for dataset, calls in found for crossing in self._feed(dataset, calls, now)]
         newest = max((calls.column("time_us")[-1].as_py() for _, calls in found if len(calls)), default=None)
         if newest is not None:
@@ -222,14 +249,14 @@ class _Watch:
             self._asked_silence = time.monotonic()
             crossings.extend(Crossing(*one) for one in self._windows.tick(microseconds(now)))
         is_kept = time.monotonic() - self._kept >= KEEP_EVERY_S
-        if crossings or is_kept:
+        if crossings or is_kept or self._application.has_due(now):
             self._apply(crossings, now, is_kept=is_kept)
         self._count()
 
     def _apply(self, crossings: list[Crossing], now: datetime, *, is_kept: bool) -> None:
         with self._database.connection() as connection:
             connection.execute("SELECT pg_advisory_xact_lock(%s)", (_LOCK,))
-            applied = self._application.apply(connection, crossings, now) if crossings else Applied()
+            applied = self._application.apply(connection, crossings, now)
             if is_kept or crossings:
                 _keep_progress(connection, self._read, now)
                 self._kept = time.monotonic()
@@ -244,7 +271,7 @@ class _Watch:
         return [Crossing(*one) for one in self._windows.feed(dataset, as_stream(calls), microseconds(now))]
 
     def _prime(self, episode: episodes.Episode) -> None:
-        for place, deployment in enumerate(self.deployed):
+        for place, deployment in enumerate(self._watched):
             if deployment.definition.name == episode.name:
                 key = windows_key(deployment.definition, episode.key, self._around)
                 if key is not None:
@@ -253,18 +280,41 @@ class _Watch:
 
     def _take(self, around: Surroundings) -> None:
         self._around = around
-        self._application = Application(self.deployed, around, self._on_firing)
+        self._application = Application(self._watched, around, self._on_firing)
+
+    def _can_be_watched(self, one: Deployment, around: Surroundings) -> bool:
+        """One that refers to what is gone must not blind the others."""
+        try:
+            specification([one.definition], around, self._period)
+        except InvalidInputError as error:
+            self.faults[one.definition.name] = error.message
+            log.error("detection.not_watched", detection=one.definition.name, why=error.message)
+            return False
+        return True
 
     def _specification(self, around: Surroundings) -> str:
-        return specification([one.definition for one in self.deployed], around, self._period)
+        return specification([one.definition for one in self._watched], around, self._period)
 
     def _datasets(self) -> list[Dataset]:
-        return sorted({one.definition.dataset for one in self.deployed})
+        return sorted({one.definition.dataset for one in self._watched})
 
     def _look_back(self, dataset: Dataset | None) -> timedelta:
         """The longest window of a dataset's detections, or of all, and what may still come late."""
-        seconds = [one.definition.window_s for one in self.deployed if dataset in (None, one.definition.dataset)]
+        seconds = [one.definition.window_s for one in self._watched if dataset in (None, one.definition.dataset)]
         return timedelta(seconds=max(seconds, default=0)) + LATENESS
+
+    def _relevant(self, dataset: Dataset, around: Surroundings, now: datetime) -> sql.Composable:
+        """The history that any detection still counts: each its own calls, as far back as its own window."""
+        parts = [
+            sql.SQL("({} >= {} AND {})").format(
+                sql.SQL(MOMENT[dataset]),
+                sql.Literal(now - timedelta(seconds=one.definition.window_s) - LATENESS),
+                condition_sql(one.definition, around, self._period),
+            )
+            for one in self._watched
+            if one.definition.dataset == dataset
+        ]
+        return sql.SQL("({})").format(sql.SQL(" OR ").join(parts))
 
     def _spans(self, fresh: list[Head], dataset: Dataset) -> dict[int, tuple[int, int]]:
         return {

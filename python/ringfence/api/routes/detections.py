@@ -66,7 +66,7 @@ class EntryBody(BaseModel):
 
 @router.get("")
 def list_detections(identity: Viewer, process: CurrentProcess) -> dict[str, Any]:
-    """All, those of the catalogue first; the all-stop switch, and whether this mediation watches."""
+    """All, those of the catalogue first; the all-stop switch; whether this mediation watches, and what it cannot."""
     with process.database.connection() as connection:
         found = store.list_detections(connection)
         switch = store.read_all_stop(connection)
@@ -74,6 +74,7 @@ def list_detections(identity: Viewer, process: CurrentProcess) -> dict[str, Any]
         "detections": [one.as_json() for one in found],
         "all_stop": switch.as_json(),
         "is_watching": process.watcher.is_watching,
+        "faults": process.watcher.faults,
     }
 
 
