@@ -23,7 +23,7 @@ from ringfence.vocabulary import Action
 HOSTILE = "<script>window.pwned = 1</script>"
 
 
-def flood(database: Database, detection: str = "flood-one-number", **fields: Any) -> Alert:
+def flood(database: Database, detection: str = "flood-premium", **fields: Any) -> Alert:
     """Forty calls within the last minutes, the firing about them, and what was contained."""
     now = datetime.now(UTC)
     start = now - timedelta(minutes=3)
@@ -48,8 +48,8 @@ def fits(page: Page) -> bool:
 
 
 def test_an_alert_appears_by_itself_and_is_dealt_with(visit: Visit, console: Console, screenshots: Path) -> None:
-    page = visit().enter("ada").open("/alerts")
-    expect(page.locator("[data-state=empty]")).to_contain_text("No alert is open")
+    page = visit().enter("ada").open("/alerts?detection=flood-premium")
+    expect(page.locator("[data-state=empty]")).to_contain_text("None passes the filters.")
     page.evaluate("window.stayed = true")
     alert = flood(console.database)
     flood(console.database, "probing", key={"source": HOSTILE}, severity=Severity.INFO, mode=Mode.REPORT)
@@ -62,11 +62,11 @@ def test_an_alert_appears_by_itself_and_is_dealt_with(visit: Visit, console: Con
     # Filters are in the address.
     page.get_by_label("Severity").select_option("Critical")
     expect(page.locator("tbody tr")).to_have_count(1)
-    expect(page).to_have_url(re.compile(r"/alerts\?severity=critical$"))
+    expect(page).to_have_url(re.compile(r"/alerts\?severity=critical&detection=flood-premium$"))
     evidence.collect_due(console.database, datetime.now(UTC))
     row.get_by_role("link").click()
 
-    expect(page.get_by_role("heading", level=1)).to_have_text(f"flood-one-number: destination +{PREMIUM}")
+    expect(page.get_by_role("heading", level=1)).to_have_text(f"flood-premium: destination +{PREMIUM}")
     story = page.locator("section", has_text="What happened")
     expect(story).to_contain_text("21 within 20 s, above the threshold of 20")
     expect(page.locator("section", has_text="Containment")).to_contain_text("an emergency number is never contained")
@@ -98,8 +98,8 @@ def test_an_alert_appears_by_itself_and_is_dealt_with(visit: Visit, console: Con
 
 
 def test_lists_and_overview_in_the_dark_and_for_viewers(visit: Visit, console: Console, screenshots: Path) -> None:
-    alert = flood(console.database, "wangiri", key={"site": "main"}, severity=Severity.WARNING)
-    page = visit(dark=True).enter("vera").open("/alerts?detection=wangiri")
+    alert = flood(console.database, "wangiri-here", key={"site": "main"}, severity=Severity.WARNING)
+    page = visit(dark=True).enter("vera").open("/alerts?detection=wangiri-here")
     expect(page.locator("tbody tr")).to_have_count(1)
     page.screenshot(path=screenshots / "alerts-1280-dark.png")
     page.set_viewport_size({"width": 390, "height": 844})

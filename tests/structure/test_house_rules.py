@@ -155,7 +155,6 @@ def test_only_the_owner_writes_a_table() -> None:
         "detection_episode": {"detection"},
         "detection_listing": {"detection"},
         "alert": {"detection"},
-        "alert_firing": {"detection"},
         "alert_event": {"detection"},
         "alert_comment": {"detection"},
         "alert_channel": {"detection"},

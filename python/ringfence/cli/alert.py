@@ -46,9 +46,9 @@ def list_alerts(
         print_json(found["alerts"])
         return
     print_table(
-        ("alert", "severity", "state", "what", "value", "times", "last seen"),
+        ("alert", "severity", "state", "what", "value", "peak", "last seen"),
         [
-            (one["id"], one["severity"], one["state"], one["headline"], f"{one['value']:g}", one["count"],
+            (one["id"], one["severity"], one["state"], one["headline"], f"{one['value']:g}", f"{one['peak']:g}",
              _moment(one["seen_at"]))
             for one in found["alerts"]
         ],

@@ -18,7 +18,7 @@ from ringfence.console.drawing import Drawing
 from ringfence.console.forms import Fields, FormDialog, area_field, attempt
 from ringfence.console.frame import Region, View, load, page
 from ringfence.console.markup import Tag, button, moment
-from ringfence.detection.alerts import evidence, store
+from ringfence.detection.alerts import evidence, reading, store
 from ringfence.detection.alerts.alert import Alert, TimelineEntry
 from ringfence.detection.alerts.words import headline, number, span, what_happened
 from ringfence.errors import NotFoundError
@@ -49,9 +49,9 @@ class Whole:
 
 def read_whole(connection: psycopg.Connection, alert_id: int) -> Whole:
     """All of one. NotFoundError."""
-    alert = store.read_alert(connection, alert_id)
+    alert = reading.read_alert(connection, alert_id)
     found = evidence.read_evidence(connection, alert_id) if alert.has_evidence else None
-    return Whole(alert, store.timeline(connection, alert_id), found)
+    return Whole(alert, reading.timeline(connection, alert_id), found)
 
 
 @page("/alert", "Alert", "notifications", group="/alerts")
@@ -184,27 +184,31 @@ def _lay_out_story(alert: Alert) -> None:
         for sentence in what_happened(alert):
             Tag("p", sentence)
         with Tag("dl", classes="facts"):
-            for name, instant in (
-                ("First call", None if alert.is_system else alert.started_at),
-                ("Threshold passed", None if alert.is_system else alert.first_at),
-                ("Last seen", alert.last_at),
-                ("Closed", alert.closed_at),
-            ):
-                if instant is not None:
-                    Tag("dt", name)
-                    with Tag("dd"):
-                        moment(iso(instant)).props["shown"] = "fine"
-            for name, value in (
-                ()
-                if alert.is_system
-                else (
-                    ("Measured", f"{number(alert.value)}, at most {number(alert.peak)}, in {span(alert.window_s)}"),
-                    ("Threshold", number(alert.threshold)),
-                    ("Detection", f"{alert.detection}, version {alert.definition_version}"),
-                )
-            ):
+            for name, instant in _times(alert):
                 Tag("dt", name)
-                Tag("dd", value)
+                with Tag("dd"):
+                    moment(iso(instant)).props["shown"] = "fine"
+            for name, words in _figures(alert):
+                Tag("dt", name)
+                Tag("dd", words)
+
+
+def _times(alert: Alert) -> list[tuple[str, datetime]]:
+    of_calls = [("First call", alert.started_at), ("Threshold passed", alert.first_at), ("Last seen", alert.last_at)]
+    of_system = [("Since", alert.opened_at)]
+    closed = [("Closed", alert.closed_at)] if alert.closed_at is not None else []
+    return (of_system if alert.is_system else of_calls) + closed
+
+
+def _figures(alert: Alert) -> list[tuple[str, str]]:
+    if alert.is_system:
+        return []
+    measured = f"{number(alert.value)}, at worst {number(alert.peak)}, in {span(alert.window_s)}"
+    return [
+        ("Measured", measured),
+        ("Threshold", number(alert.threshold)),
+        ("Detection", f"{alert.detection}, version {alert.definition_version}"),
+    ]
 
 
 def _lay_out_calls(alert: Alert, found: dict[str, Any] | None) -> None:
@@ -262,7 +266,9 @@ def _lay_out_containment(alert: Alert) -> None:
                 with Tag("tr"):
                     with Tag("td"):
                         number_tag(one.pattern)
-                        Tag("div", f"on list {one.list}", classes="muted")
+                        with Tag("div", classes="muted"):
+                            Tag("span", "on list ")
+                            Tag("a", one.list, href=link("/policy/lists", {"list": one.list}))
                     with Tag("td", classes="right"):
                         if one.expires_at is None:
                             Tag("span", "until removed", classes="pill redirect")

@@ -13,9 +13,9 @@ from ringfence.console.address import iso, link
 from ringfence.console.frame import Query, Region, View, heading, load, page
 from ringfence.console.markup import Choice, Tag, button, moment, text_field
 from ringfence.console.numbers import national
-from ringfence.detection.alerts import store
+from ringfence.detection.alerts import reading
 from ringfence.detection.alerts.alert import SEVERITIES, Alert
-from ringfence.detection.alerts.store import AlertFilter
+from ringfence.detection.alerts.reading import AlertFilter
 from ringfence.detection.alerts.words import headline, number, span, whom
 from ringfence.detection.firing import Severity
 from ringfence.errors import InvalidInputError
@@ -127,8 +127,8 @@ class _Page:
             return
         with self.region.content(), Tag("div", classes="table-wrap"), Tag("table", classes="rows cards alerts"):
             with Tag("thead"), Tag("tr"):
-                for words in ("Last seen", "Severity", "What", "Measured", "Fired", "State"):
-                    Tag("th", words, classes="right" if words in ("Measured", "Fired") else "", scope="col")
+                for words in ("Last seen", "Severity", "What", "Measured", "Lasted", "State"):
+                    Tag("th", words, classes="right" if words in ("Measured", "Lasted") else "", scope="col")
             self.rows = Tag("tbody")
         self._add(alerts)
 
@@ -144,15 +144,15 @@ class _Page:
 
     async def _more(self, before: int) -> None:
         async def answer() -> None:
-            self._add(await self.view.session.ask(store.find_alerts, self.question.filter(before)))
+            self._add(await self.view.session.ask(reading.find_alerts, self.question.filter(before)))
 
         await load(self.region, answer)
 
 
 def _newest(connection: psycopg.Connection, wanted: AlertFilter, known: int | None) -> tuple[int, list[Alert]] | None:
     """The newest change and alerts; None: nothing changed since."""
-    change = store.newest_change(connection)
-    return (change, store.find_alerts(connection, wanted)) if change != known else None
+    change = reading.newest_change(connection)
+    return (change, reading.find_alerts(connection, wanted)) if change != known else None
 
 
 def _lay_out(alert: Alert) -> None:
@@ -170,7 +170,14 @@ def _lay_out(alert: Alert) -> None:
         Tag("td", "–" if alert.is_system else f"{number(alert.value)} in {span(alert.window_s)}",
             classes="right number", data_label="Measured",
             title=None if alert.is_system else f"Threshold {number(alert.threshold)}")  # fmt: skip
-        Tag("td", "once" if alert.count == 1 else f"{alert.count:,} times", classes="right number", data_label="Fired")
+        lasted = round((alert.last_at - alert.started_at).total_seconds())
+        Tag(
+            "td",
+            "–" if alert.is_system else span(lasted if lasted < 120 else lasted // 60 * 60),
+            classes="right number",
+            data_label="Lasted",
+            title="From the first call of the window to the last firing",
+        )
         with Tag("td", data_label="State"), Tag("div", classes="line"):
             Tag("span", state, classes=f"pill {state_colour}")
             if alert.contained:
@@ -209,6 +216,6 @@ def lay_out_card(unclosed: Mapping[Severity, int], newest: list[Alert]) -> None:
 
 def read_card(connection: psycopg.Connection, most: int) -> tuple[dict[Severity, int], list[Alert]]:
     """What `lay_out_card` shows."""
-    return store.unclosed_by_severity(connection), store.find_alerts(
+    return reading.unclosed_by_severity(connection), reading.find_alerts(
         connection, AlertFilter(state="unclosed", limit=most)
     )

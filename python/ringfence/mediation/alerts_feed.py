@@ -6,17 +6,20 @@ commit (any mediation) ── NOTIFY ──► ChannelFollower ──► newest 
 from __future__ import annotations
 
 import asyncio
+from collections.abc import Callable
 
 from ringfence.database.connection import Database
-from ringfence.detection.alerts import store
+from ringfence.detection.alerts import reading, store
 from ringfence.mediation.channel_follower import ChannelFollower
 
 
 class AlertsFeed:
     """The newest change of alerts. Lives on one event loop."""
 
-    def __init__(self, database: Database) -> None:
+    def __init__(self, database: Database, on_change: Callable[[], object]) -> None:
+        """`on_change` is called off the event loop."""
         self._database = database
+        self._on_change = on_change
         self._newest: int | None = None
         self._follower = ChannelFollower(database, store.CHANNEL, self._reload)
 
@@ -44,7 +47,8 @@ class AlertsFeed:
         if newest != self._newest:
             self._newest = newest
             self._follower.announce()
+            await asyncio.to_thread(self._on_change)
 
     def _read_newest(self) -> int:
         with self._database.connection() as connection:
-            return store.newest_change(connection)
+            return reading.newest_change(connection)

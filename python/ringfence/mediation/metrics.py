@@ -11,7 +11,7 @@ from prometheus_client.registry import Collector
 
 from ringfence.detection.alerts.alert import SEVERITIES
 from ringfence.detection.alerts.outbox import Backlog, backlog
-from ringfence.detection.alerts.store import opened_by_severity, unclosed_by_severity
+from ringfence.detection.alerts.reading import opened_by_severity, unclosed_by_severity
 from ringfence.detection.firing import Severity
 from ringfence.mediation.devices import DeviceStatus, list_devices
 from ringfence.mediation.process import MediationProcess

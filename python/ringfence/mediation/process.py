@@ -118,12 +118,12 @@ class MediationProcess:
         self.jobs = Jobs()
         self.captures = Captures(settings.data / "captures")
         self.reports = Reports(settings.mail)
-        self.alerts_feed = AlertsFeed(database)
+        self.alerts_feed = AlertsFeed(database, self._tell_at_once)
         self.deliveries = delivery.Deliveries(settings.mail)
         own = (
             ScheduledWork("backup", 5.0, self._start_due_backup),
             ScheduledWork("reports", 5.0, self.reports.start_due),
-            ScheduledWork("alerts", 0.0, self.deliveries.start_due),  # each time the leader looks: every second
+            ScheduledWork("alerts", 0.0, self.deliveries.start_due),  # when the leader looks, beside at once
         )
         self.leader = Leader(database, (*SCHEDULE, *own))
         self.watcher = Watcher(database, lambda: self.leader.is_leader, _on_firing)
@@ -136,6 +136,11 @@ class MediationProcess:
             job.ended_at is None for job in self.jobs.list(schedule.KIND)
         ):
             self.jobs.start(schedule.KIND, "schedule", schedule.making(self.settings, BackupOptions(), now), now)
+
+    def _tell_at_once(self) -> None:
+        """Of an alert; where this comes too early or not at all, the leader's next look makes up for it."""
+        if self.leader.is_leader and self.database.fence is None:
+            self.deliveries.start_due(self.database)
 
     @asynccontextmanager
     async def running(self) -> AsyncIterator[None]:

@@ -11,12 +11,12 @@ from tests.detection.alerts.receivers import WebhookServer
 from tests.detection.alerts.samples import fire, firing, put_channel, second
 
 from ringfence.database.connection import Database
-from ringfence.detection.alerts import channel_store, delivery, outbox, store
+from ringfence.detection.alerts import channel_store, delivery, outbox, reading, store
 from ringfence.detection.alerts.alert import CHANNEL_FAILS, Alert
 from ringfence.detection.alerts.channel import Channel
 from ringfence.detection.alerts.channel_reading import list_channels, read_channel
 from ringfence.detection.alerts.delivery import Deliveries, send_due
-from ringfence.detection.alerts.store import AlertFilter
+from ringfence.detection.alerts.reading import AlertFilter
 from ringfence.detection.firing import Severity
 from ringfence.errors import ConflictError, InvalidInputError, NotFoundError
 from ringfence.settings import MailSettings
@@ -45,12 +45,12 @@ def number_key(index: int) -> dict[str, str]:
 
 def open_alerts(database: Database, **wanted: Any) -> list[Alert]:
     with database.connection() as connection:
-        return store.find_alerts(connection, AlertFilter(**wanted))
+        return reading.find_alerts(connection, AlertFilter(**wanted))
 
 
 def told(database: Database, alert: Alert) -> list[tuple[str, str]]:
     with database.connection() as connection:
-        return [(one.kind, one.words) for one in store.timeline(connection, alert.alert_id)[1:]]
+        return [(one.kind, one.words) for one in reading.timeline(connection, alert.alert_id)[1:]]
 
 
 def test_an_alert_is_told_once_and_its_extension_not_again(database: Database, server: WebhookServer) -> None:

@@ -7,9 +7,9 @@ from tests.detection.alerts.samples import fire, firing, second
 
 from ringfence.accounts.audit import AuditFilter, find_entries
 from ringfence.database.connection import Database
-from ringfence.detection.alerts import store
+from ringfence.detection.alerts import reading, store
 from ringfence.detection.alerts.alert import Contained, HeldBack
-from ringfence.detection.alerts.store import AlertFilter
+from ringfence.detection.alerts.reading import AlertFilter
 from ringfence.detection.firing import Mode, Severity
 from ringfence.errors import ConflictError, InvalidInputError, NotFoundError
 
@@ -28,7 +28,7 @@ def test_an_episode_is_one_alert(database: Database) -> None:
     later = fire(database, firing(2000), now=71 + store.QUIET_S + 1)
     assert later.alert_id != first.alert_id
     with database.connection() as connection:
-        assert store.read_alert(connection, first.alert_id).state == "open"
+        assert reading.read_alert(connection, first.alert_id).state == "open"
 
 
 def test_a_firing_that_comes_again_changes_nothing(database: Database) -> None:
@@ -42,8 +42,13 @@ def test_a_firing_that_comes_again_changes_nothing(database: Database) -> None:
     # Replayed after it was closed, or long after: still the same, closed alert.
     assert fire(database, firing(40), now=62).state == "closed"
     assert fire(database, firing(40), now=99_999).alert_id == first.alert_id
+    # So is one that comes late, with a call between those that were recorded.
+    assert fire(database, firing(25), now=63) == fire(database, firing(40), now=64)
     # A new one after closing is another alert: the attack goes on.
-    assert fire(database, firing(70), now=71).alert_id != first.alert_id
+    later = fire(database, firing(70), now=71)
+    assert later.alert_id != first.alert_id
+    assert fire(database, firing(40), now=72).alert_id == first.alert_id
+    assert fire(database, firing(70), now=72) == later
 
 
 def test_it_keeps_what_was_contained_and_what_was_not(database: Database) -> None:
@@ -54,9 +59,29 @@ def test_it_keeps_what_was_contained_and_what_was_not(database: Database) -> Non
     assert alert.contained == (longer,)
     assert alert.held_back == (HeldBack("+911", "protected"),)
     with database.connection() as connection:
-        said = [entry.words for entry in store.timeline(connection, alert.alert_id)]
+        said = [entry.words for entry in reading.timeline(connection, alert.alert_id)]
     assert said[1] == ("Contained: +12105550100 on list under-attack, until 2026-11-20 12:10 UTC at the latest. "
                        "Not contained: +911 (protected).")  # fmt: skip
+
+
+def test_what_comes_again_with_every_firing_fills_no_timeline(database: Database) -> None:
+    held, entry = [HeldBack("+911", "protected")], [Contained("under-attack", "+12105550100", second(600))]
+    for at in range(10, 20):
+        alert = fire(database, firing(at), now=at, contained=entry, held_back=held)
+    # Recorded already, with an entry that is new: kept all the same, once.
+    more = [*entry, *(Contained("under-attack", f"+1210555{one:04}", second(600)) for one in range(store.MAX_LISTED))]
+    for _ in range(2):
+        alert = fire(database, firing(15), now=30, contained=more)
+    assert (alert.count, len(alert.contained), alert.held_back) == (10, store.MAX_LISTED, tuple(held))
+    with database.connection() as connection:
+        said = [entry.kind for entry in reading.timeline(connection, alert.alert_id)]
+    assert said == ["opened", "contained", "contained"]
+
+
+def test_below_a_threshold_the_worst_is_the_lowest(database: Database) -> None:
+    fire(database, firing(10, value=3.0, threshold=5.0))
+    fire(database, firing(20, value=1.0, threshold=5.0), now=21)
+    assert fire(database, firing(30, value=2.0, threshold=5.0), now=31).peak == 1.0
 
 
 def test_people_acknowledge_comment_and_close(database: Database) -> None:
@@ -74,9 +99,9 @@ def test_people_acknowledge_comment_and_close(database: Database) -> None:
             store.comment(connection, 99, "ada", "x", second(24))
         with pytest.raises(InvalidInputError, match="text: must have 1 to"):
             store.comment(connection, alert.alert_id, "ada", "  ", second(24))
-        happened = [(one.kind, one.actor, one.words) for one in store.timeline(connection, alert.alert_id)]
+        happened = [(one.kind, one.actor, one.words) for one in reading.timeline(connection, alert.alert_id)]
         audited = [(one.actor, one.action) for one in find_entries(connection, AuditFilter(action="alert"))]
-        closed = store.read_alert(connection, alert.alert_id)
+        closed = reading.read_alert(connection, alert.alert_id)
     assert happened == [
         ("opened", "ringfence", "101 for destination +12105550100, threshold 100"),
         ("acknowledged", "ada", ""),
@@ -94,19 +119,19 @@ def test_alerts_are_found_and_followed(database: Database) -> None:
         store.close(connection, flood.alert_id, "ada", second(20))
 
         def found(**wanted: object) -> list[int]:
-            return [one.alert_id for one in store.find_alerts(connection, AlertFilter(**wanted))]  # type: ignore[arg-type]
+            return [one.alert_id for one in reading.find_alerts(connection, AlertFilter(**wanted))]  # type: ignore[arg-type]
 
         assert found() == [probing.alert_id, flood.alert_id]
         assert found(state="unclosed") == found(detection="probing") == found(text="+4420 7") == [probing.alert_id]
         assert found(text="%") == []
         assert found(severity=Severity.WARNING) == found(state="closed") == found(before=probing.alert_id)
         assert found(since=second(12)) == []
-        assert store.unclosed_by_severity(connection)[Severity.INFO] == 1
+        assert reading.unclosed_by_severity(connection)[Severity.INFO] == 1
         # In the order of changes: the one that was closed last comes last.
-        changed = store.alerts_since(connection, 0)
+        changed = reading.alerts_since(connection, 0)
         assert [one.alert_id for one in changed] == [probing.alert_id, flood.alert_id]
-        assert store.alerts_since(connection, changed[-1].change) == []
-        assert store.newest_change(connection) == changed[-1].change
+        assert reading.alerts_since(connection, changed[-1].change) == []
+        assert reading.newest_change(connection) == changed[-1].change
         assert store.purge(connection, second(20) + store.KEPT) == 0
         assert store.purge(connection, second(21) + store.KEPT) == 1
         assert found() == [probing.alert_id]

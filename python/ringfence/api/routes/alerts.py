@@ -17,9 +17,9 @@ from ringfence.analytics.words import parse_dataset
 from ringfence.api.context import CurrentDatabase, CurrentProcess
 from ringfence.api.security import Analyst, Viewer
 from ringfence.api.spreadsheet import csv_line
-from ringfence.detection.alerts import evidence, store
+from ringfence.detection.alerts import evidence, reading, store
 from ringfence.detection.alerts.alert import Alert
-from ringfence.detection.alerts.store import AlertFilter
+from ringfence.detection.alerts.reading import AlertFilter
 from ringfence.detection.alerts.words import headline, what_happened
 from ringfence.detection.firing import Severity
 
@@ -72,12 +72,12 @@ def list_alerts(
     text: Annotated[Text, Query(description="anywhere in detection, key and numbers")] = None,
     since: Annotated[AwareDatetime | None, Query(description="fired at or after")] = None,
     before: Annotated[int | None, Query(ge=1, lt=2**63)] = None,
-    limit: Annotated[int, Query(ge=1, le=store.MAX_LIMIT)] = 100,
+    limit: Annotated[int, Query(ge=1, le=reading.MAX_LIMIT)] = 100,
 ) -> Alerts:
     """Those that are looked for, newest first."""
     wanted = AlertFilter(state, severity, detection, text, since, before, limit)
     with database.connection() as connection:
-        found = store.find_alerts(connection, wanted)
+        found = reading.find_alerts(connection, wanted)
     following = found[-1].alert_id if len(found) == limit else None
     return Alerts(alerts=[_shown(alert) for alert in found], next=following)
 
@@ -94,8 +94,8 @@ async def follow(
     def read(change: int | None) -> Changes:
         with process.database.connection() as connection:
             if change is None:
-                return Changes(alerts=[], change=store.newest_change(connection))
-            found = store.alerts_since(connection, change)
+                return Changes(alerts=[], change=reading.newest_change(connection))
+            found = reading.alerts_since(connection, change)
         return Changes(alerts=[_shown(alert) for alert in found], change=found[-1].change if found else change)
 
     if after is not None:
@@ -107,8 +107,8 @@ async def follow(
 def show(alert: Number, identity: Viewer, database: CurrentDatabase) -> dict[str, Any]:
     """One, with its timeline."""
     with database.connection() as connection:
-        found = store.read_alert(connection, alert)
-        entries = store.timeline(connection, alert)
+        found = reading.read_alert(connection, alert)
+        entries = reading.timeline(connection, alert)
     return _shown(found) | {"timeline": [one.as_json() for one in entries]}
 
 
@@ -148,7 +148,7 @@ def export_evidence(
     """All of it as JSON, or its calls as CSV, oldest first."""
     with database.connection() as connection:
         found = evidence.read_evidence(connection, alert)
-        entries = store.timeline(connection, alert)
+        entries = reading.timeline(connection, alert)
     headers = {"Content-Disposition": f'attachment; filename="alert-{alert}.{format}"'}
     if format == "csv":
         return Response("".join(_csv(found)), media_type="text/csv; charset=utf-8", headers=headers)

@@ -15,9 +15,9 @@ CREATE TABLE alert (
     severity            smallint NOT NULL,              -- 1 info, 2 warning, 3 critical
     mode                text NOT NULL CHECK (mode IN ('report', 'contain')),
     state               text NOT NULL CHECK (state IN ('open', 'acknowledged', 'closed')),
-    count               integer NOT NULL,               -- firings
+    count               integer NOT NULL,               -- firings; while it goes on about one a second
     value               double precision NOT NULL,      -- of the newest firing
-    peak                double precision NOT NULL,      -- the highest of all
+    peak                double precision NOT NULL,      -- the farthest from the threshold of all
     threshold           double precision NOT NULL,
     window_s            integer NOT NULL,
     started_at          timestamptz NOT NULL,           -- first call in the window that fired; times of calls
@@ -39,17 +39,6 @@ CREATE INDEX alert_changes ON alert (change DESC);
 CREATE INDEX alert_key ON alert (detection, key_text, alert_id DESC);
 CREATE INDEX alert_unclosed ON alert (alert_id DESC) WHERE state <> 'closed';
 CREATE INDEX alert_evidence_due ON alert (evidence_due) WHERE evidence_due IS NOT NULL;
-
--- A firing that comes again, after a crash, finds itself here and changes nothing.
-CREATE TABLE alert_firing (
-    detection   text NOT NULL,
-    key_text    text NOT NULL,
-    at          timestamptz NOT NULL,
-    alert_id    bigint NOT NULL REFERENCES alert ON DELETE CASCADE,
-    value       double precision NOT NULL,
-    PRIMARY KEY (detection, key_text, at)
-);
-CREATE INDEX alert_firing_of ON alert_firing (alert_id, at);
 
 CREATE TABLE alert_event (
     event_id    bigint GENERATED ALWAYS AS IDENTITY PRIMARY KEY,

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import dataclass
 from datetime import datetime, timedelta
-from typing import Any, Literal
+from typing import Any, Literal, Protocol
 
 from ringfence.detection.firing import Mode, Severity
 
@@ -21,6 +21,34 @@ CHANNEL_FAILS = "alert_channel"
 def rank_of(severity: Severity) -> int:
     """1 for info to 3 for critical."""
     return SEVERITIES.index(severity) + 1
+
+
+class Listing(Protocol):
+    """An entry of a dynamic list, as containment tells of it."""
+
+    @property
+    def list(self) -> str:
+        """The list's name."""
+
+    @property
+    def pattern(self) -> str:
+        """The numbers."""
+
+    @property
+    def expires_at(self) -> datetime | None:
+        """None: until it is removed."""
+
+
+class Holding(Protocol):
+    """What containment did not list, as it tells of it."""
+
+    @property
+    def pattern(self) -> str:
+        """The numbers."""
+
+    @property
+    def why(self) -> str:
+        """The reason."""
 
 
 @dataclass(frozen=True)

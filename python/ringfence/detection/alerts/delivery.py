@@ -20,7 +20,7 @@ import structlog
 
 from ringfence.accounts.audit import record
 from ringfence.database.connection import Database
-from ringfence.detection.alerts import evidence, outbox, store
+from ringfence.detection.alerts import evidence, outbox, reading, store
 from ringfence.detection.alerts.alert import CHANNEL_FAILS
 from ringfence.detection.alerts.channel import Channel
 from ringfence.detection.alerts.channel_reading import lock_channel, read_channel, with_secrets
@@ -131,7 +131,7 @@ def _prepare(database: Database, held: Claim) -> tuple[Channel, Message]:
     with database.connection() as connection:
         channel = with_secrets(connection, held.channel)
         numbers = outbox.alerts_of(connection, held.message_id)
-        alerts = [store.read_alert(connection, number) for number in numbers[::-1][:MAX_NAMED]]
+        alerts = [reading.read_alert(connection, number) for number in numbers[::-1][:MAX_NAMED]]
     if not alerts:
         raise NotFoundError("its alerts were removed")
     # The time makes it another than that of a database restored from a backup, which gives out the same numbers.

@@ -3,7 +3,7 @@ than retention says.
 
 What FBI and APCO ask victims of telephony denial of service to keep: call logs before and during, times, originating
 numbers, call-back number (here: the number as it was presented), traffic characteristics, start and stop. Collected
-right after the alert opens and, because more comes, again while it fires and once its episode is over. Bounded: it
+right after the alert opens and, because more comes, again in growing steps until its episode is over. Bounded: it
 samples calls, and says of how many.
 """
 
@@ -24,7 +24,7 @@ from ringfence.analytics.filters import filters_of
 from ringfence.analytics.views import AnalyticsQuery, run_query
 from ringfence.database.connection import Database
 from ringfence.detection.alerts.alert import Alert
-from ringfence.detection.alerts.store import read_alert
+from ringfence.detection.alerts.reading import read_alert
 from ringfence.errors import NotFoundError, RingfenceError
 from ringfence.vocabulary import Dataset
 
@@ -62,13 +62,12 @@ def collect_due(database: Database, now: datetime) -> int:
         except RingfenceError as error:
             log.warning("alerts.no_evidence", alert=number, error=error.message)
             found = _frame(alert, now) | {"fault": error.message}
-        again = None if alert.is_over(now) else max(now, alert.seen_at + timedelta(seconds=alert.quiet_s + 1))
         with database.connection() as connection:
             connection.execute(
                 # What was collected once is not lost because later nothing can be.
                 "UPDATE alert SET evidence = CASE WHEN %(has_fault)s AND evidence IS NOT NULL THEN evidence"
                 " ELSE %(evidence)s END, evidence_due = %(due)s WHERE alert_id = %(id)s",
-                {"evidence": Jsonb(found), "has_fault": "fault" in found, "due": again, "id": number},
+                {"evidence": Jsonb(found), "has_fault": "fault" in found, "due": _due_again(alert, now), "id": number},
             )
     return len(numbers)
 
@@ -136,6 +135,14 @@ def call_rows(evidence: dict[str, Any]) -> Iterator[tuple[str, dict[str, Any]]]:
     for part in PARTS:
         for call in reversed(evidence.get("calls", {}).get(part, [])):
             yield part, call
+
+
+def _due_again(alert: Alert, now: datetime) -> datetime | None:
+    """After half a minute, then each time at double its age, and once more when its episode is over."""
+    if alert.is_over(now):
+        return None
+    over = alert.seen_at + timedelta(seconds=alert.quiet_s + 1)
+    return min(max(now + _TAIL, alert.opened_at + 2 * (now - alert.opened_at)), max(over, now))
 
 
 def _frame(alert: Alert, now: datetime) -> dict[str, Any]:

@@ -30,8 +30,8 @@ def what_happened(alert: Alert) -> list[str]:
         f"{number(alert.value)} within {span(alert.window_s)}, {side} the threshold of {number(alert.threshold)}, "
         f"for {whom(alert)}."
     ]
-    if alert.count > 1:
-        said.append(f"It fired {alert.count} times in this episode; the peak was {number(alert.peak)}.")
+    if alert.last_at > alert.first_at:
+        said.append(f"It went on until {alert.last_at:%H:%M:%S} UTC; at its worst it was {number(alert.peak)}.")
     return [*said, *containment(alert)]
 
 
@@ -65,7 +65,7 @@ def number(value: float) -> str:
 
 def span(seconds: int) -> str:
     """A window's length."""
-    for unit, length in (("h", 3600), ("min", 60)):
+    for unit, length in (("d", 86400), ("h", 3600), ("min", 60)):
         if seconds >= length and seconds % length == 0:
             return f"{seconds // length} {unit}"
     return f"{seconds} s"
