@@ -11,6 +11,8 @@ from tests.console.conftest import Visit
 
 PAGES = {
     "overview": "/",
+    "detections": "/detections",
+    "detection": "/detections?detection=tdos-number",
     "analytics": "/analytics?view=calls",
     "analytics-cps": "/analytics",
     "analytics-top": "/analytics?view=top_destination&range=6h",
