@@ -157,6 +157,10 @@ bench-analytics: $(VENV)/dist.stamp ## Measure every view of Analytics over thir
 bench-probe: setup ## Measure the probe beside tshark, sngrep and sipgrep
 	@$(BIN)/python bench/probe/run.py
 
+.PHONY: bench-detection
+bench-detection: $(VENV)/dist.stamp ## Measure detections: speed, memory, what is found, and how soon a flood ends
+	@$(BIN)/python bench/detection/run.py
+
 .PHONY: bench-backup
 bench-backup: $(VENV)/dist.stamp ## Measure a backup of ten million events beside pg_dump alone
 	@$(BIN)/python bench/failover/backup.py

@@ -58,6 +58,31 @@ class Replay:
     def decide_batch(self, stream: bytes) -> bytes:
         """Arrow IPC stream of recorded calls → one of their decisions, row for row (contracts.md 8). ValueError."""
 
+class Windows:
+    """Sliding windows of detections over calls; thread-safe. Docs/decisions/0020-detection-windows.md."""
+
+    def __init__(self, specification: str, max_keys: int, seed: int) -> None:
+        """`specification` is JSON (`detection.compiled`); `seed`, 64 bits, is what callers cannot know. ValueError."""
+    def feed(
+        self, dataset: str, stream: bytes, now_us: int
+    ) -> list[tuple[int, tuple[int, int], bool, int, int, int, float, float, int, list[int]]]:
+        """Count the calls of an Arrow IPC stream of `time_us`, `start_us`, `source`, `destination` (int64),
+        `duration_ms` (int32, below 0: none), `device_id`, `country`, `direction`, `call_type`, `outcome`,
+        `trunk_side`, `source_class`, `destination_class` (int16). What crossed: (place of the detection, key, whether
+        it begins an episode, first call of the window, call that crossed, last call beyond, value, threshold, calls,
+        sources). ValueError.
+        """
+    def tick(self, now_us: int) -> list[tuple[int, tuple[int, int], bool, int, int, int, float, float, int, list[int]]]:
+        """Time has passed and all calls until then are fed: what fell silent."""
+    def prime(self, detection: int, key: tuple[int, int], first_us: int, last_us: int) -> None:
+        """A key is in an episode already."""
+    def set_threshold(self, detection: int, key: tuple[int, int], value: float, until_us: int) -> None:
+        """Let a key cross from another value until a time; it has then not crossed yet."""
+    def counters(self) -> tuple[int, int, int, int, int, int]:
+        """Calls looked at, too late, ahead of the clock; keys evicted; keys held, calls held."""
+    def keys(self) -> list[int]:
+        """Keys held of each detection."""
+
 class EntryHits:
     """Counts how often numbers fell under each entry of a list."""
 

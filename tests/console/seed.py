@@ -88,12 +88,21 @@ def add_person(connection: Connection[Any], name: str, role: Role, now: datetime
 
 def add_call(connection: Connection[Any], time: datetime, **fields: Any) -> None:
     """One call of the first device as ingest stores it, counted in its minute."""
-    ensure_between(connection, "enum_event", time, time, time)
-    row = connection.execute("SELECT stream_id, device_id, last_sequence + 1 FROM device_stream ORDER BY 1").fetchone()
+    add_calls(connection, [{"time": time, **fields}])
+
+
+def add_calls(connection: Connection[Any], calls: list[dict[str, Any]]) -> None:
+    """Calls of the first device as ingest stores them, in the order of their times."""
+    ensure_between(connection, "enum_event", calls[0]["time"], calls[-1]["time"], calls[-1]["time"])
+    row = connection.execute("SELECT stream_id, device_id, last_sequence FROM device_stream ORDER BY 1").fetchone()
     assert row is not None
-    values = _defaults(time) | {"stream_id": row[0], "device_id": row[1], "sequence": row[2]} | fields
-    _insert(connection, [values])
-    connection.execute("UPDATE device_stream SET last_sequence = %s WHERE stream_id = %s", (row[2], row[0]))
+    stream, device, last = row
+    rows = [
+        _defaults(call["time"]) | {"stream_id": stream, "device_id": device, "sequence": sequence} | call
+        for sequence, call in enumerate(calls, last + 1)
+    ]
+    _insert(connection, rows)
+    connection.execute("UPDATE device_stream SET last_sequence = %s WHERE stream_id = %s", (last + len(calls), stream))
 
 
 def _install_policy(connection: Connection[Any]) -> dict[str, int]:

@@ -14,6 +14,8 @@ from tests.console.conftest import PICTURES_ARE_KEPT, Visit
 
 PAGES = {
     "overview": "/",
+    "detections": "/detections",
+    "detection": "/detections?detection=tdos-number",
     "analytics": "/analytics?view=calls",
     "analytics-cps": "/analytics",
     "analytics-top": "/analytics?view=top_destination&range=6h",

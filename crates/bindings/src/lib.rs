@@ -14,6 +14,7 @@ mod normalise;
 mod policy;
 mod probe;
 mod replay;
+mod windows;
 
 #[pymodule]
 fn _native(module: &Bound<'_, PyModule>) -> PyResult<()> {
@@ -28,5 +29,6 @@ fn _native(module: &Bound<'_, PyModule>) -> PyResult<()> {
     policy::register(module)?;
     probe::register(module)?;
     replay::register(module)?;
+    windows::register(module)?;
     Ok(())
 }

@@ -45,6 +45,7 @@ RESOURCES = (
     "reports",
     "alerts",
     "alert_channels",
+    "detections",
     "events",
     "enforcement",
     "status",

@@ -37,7 +37,7 @@ ORDER = (
 )
 # The tabs of those that are several pages, and how their first page is called among them.
 TABS = {
-    "/alerts": ("/alerts", "/alerts/channels"),
+    "/alerts": ("/alerts", "/detections", "/alerts/channels"),
     "/calls": ("/calls", "/enforcement", "/captures"),
     "/policy": (
         "/policy",

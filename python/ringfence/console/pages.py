@@ -20,6 +20,7 @@ from ringfence.console import (  # noqa: F401
     call_page,
     calls,
     captures,
+    detections,
     devices,
     enforcement,
     explain,

@@ -49,6 +49,7 @@ class Chunk(IntEnum):
 class Kind(IntEnum):
     """Protocol types (chunk 0x000b)."""
 
+    SIP = 0x01
     DNS = 0x35
     CDR = 0x3C
 
@@ -74,7 +75,21 @@ def hep3(
     payload: Mapping[str, Any],
     correlation: str = "",
 ) -> bytes | None:
-    """One packet with a JSON payload; None when it would be longer than HEP3 can say.
+    """One packet with a JSON payload; see `hep3_octets`."""
+    body = json.dumps(payload, separators=(",", ":"), ensure_ascii=False).encode("utf-8", "replace")
+    return hep3_octets(sender, kind, time_us, transport, ends, body, correlation)
+
+
+def hep3_octets(
+    sender: Sender,
+    kind: Kind,
+    time_us: int,
+    transport: str,
+    ends: tuple[Endpoint, Endpoint],
+    body: bytes,
+    correlation: str = "",
+) -> bytes | None:
+    """One packet with a payload as it is; None when it would be longer than HEP3 can say.
 
     Both ends are of one family; an IPv4 end beside an IPv6 one is written as mapped.
     """
@@ -82,7 +97,6 @@ def hep3(
     if source.version != destination.version:
         source, destination = _mapped(source), _mapped(destination)
     version = source.version
-    body = json.dumps(payload, separators=(",", ":"), ensure_ascii=False).encode("utf-8", "replace")
     chunks = [
         (Chunk.FAMILY, bytes([_FAMILY[version]])),
         (Chunk.PROTOCOL, bytes([_PROTOCOL.get(transport, 17)])),

@@ -51,6 +51,26 @@ class _Snapshot(Collector):
             if device.last_seen_at is not None:
                 seen.add_metric([device.name], device.last_seen_at.timestamp())
         yield from (live, current, seen)
+        yield from self._of_detection()
+
+    def _of_detection(self) -> Iterator[Metric]:
+        now = self._process.watcher.counters
+        for name, text, value in (
+            ("deployed", "Detections that act", now.deployed),
+            ("keys", "Keys whose windows are held; 0 on a mediation that is not the leader", now.keys),
+            ("lag_seconds", "Age of the newest call when it was last looked at", now.lag_s),
+        ):
+            yield GaugeMetricFamily(f"ringfence_detection_{name}", text, value)
+        for name, text, value in (
+            ("events", "Calls watched", now.events),
+            ("late_events", "Calls too far behind the newest to count", now.too_late),
+            ("evictions", "Keys forgotten because others needed the room", now.evicted),
+            ("firings", "Attacks told", now.firings),
+            ("blocks", "Entries that containment made", now.listed),
+            ("held_back", "Entries that a cap held back", now.held_back),
+            ("failures", "Times that watching began afresh after an error", now.failures),
+        ):
+            yield CounterMetricFamily(f"ringfence_detection_{name}", text, value)
 
 
 class _Alerts(Collector):

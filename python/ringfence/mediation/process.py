@@ -8,13 +8,20 @@ from contextlib import asynccontextmanager, suppress
 from datetime import UTC, datetime
 
 import structlog
+from psycopg import Connection
 
 from ringfence.accounts.credentials import purge_credentials
 from ringfence.accounts.entrance import Entrance
 from ringfence.availability import schedule
 from ringfence.availability.backup import BackupOptions
 from ringfence.database.connection import Database
+from ringfence.detection import episodes
 from ringfence.detection.alerts import delivery
+from ringfence.detection.alerts.alert import Contained, HeldBack
+from ringfence.detection.alerts.store import open_or_extend
+from ringfence.detection.applying import Outcome
+from ringfence.detection.firing import Firing
+from ringfence.detection.watch import Watcher
 from ringfence.mediation.alerts_feed import AlertsFeed
 from ringfence.mediation.audit_watch import EVERY_S, AuditWatch
 from ringfence.mediation.captures import Captures
@@ -63,6 +70,24 @@ def _close_hours(database: Database) -> None:
     close_hours(database, datetime.now(UTC))
 
 
+def _purge_episodes(database: Database) -> None:
+    with database.connection() as connection:
+        episodes.purge(connection, datetime.now(UTC))
+
+
+def _on_firing(connection: Connection, firing: Firing, now: datetime, outcome: Outcome) -> None:
+    """In the transaction that records a firing: its alert."""
+    open_or_extend(
+        connection,
+        firing,
+        now,
+        contained=[Contained(one.list, one.pattern, one.expires_at) for one in outcome.listed],
+        held_back=[HeldBack(one.pattern, one.why) for one in outcome.held_back],
+        calls=outcome.calls,
+        quiet_s=outcome.quiet_s,
+    )
+
+
 def _prune_contents(database: Database) -> None:
     with database.connection() as connection:
         contents.prune(connection)
@@ -78,6 +103,7 @@ SCHEDULE: tuple[ScheduledWork, ...] = (
     ScheduledWork("close_hours", 5.0, _close_hours),
     ScheduledWork("list_feeds", 10.0, _LIST_FEEDS.start_due),
     ScheduledWork("prune_list_contents", 3600.0, _prune_contents),
+    ScheduledWork("purge_episodes", 3600.0, _purge_episodes),
     ScheduledWork("expire_dynamic_entries", 60.0, _expire_dynamic_entries),
     ScheduledWork("purge_alerts", 3600.0, delivery.purge),
 )
@@ -111,6 +137,7 @@ class MediationProcess:
         )
         self.alerts_feed = AlertsFeed(database, self._tell_at_once)
         self.leader = Leader(database, (*SCHEDULE, *own))
+        self.watcher = Watcher(database, lambda: self.leader.is_leader, _on_firing)
         self.facts = ProcessFacts(settings.data)
 
     def _start_due_backup(self, database: Database) -> None:
@@ -142,6 +169,7 @@ class MediationProcess:
             asyncio.create_task(self.entries_feed.run(), name="entries_feed"),
             asyncio.create_task(self.alerts_feed.run(), name="alerts_feed"),
             asyncio.create_task(self.leader.run(), name="leader"),
+            asyncio.create_task(self.watcher.run(), name="watcher"),
         ]
         try:
             yield
@@ -159,4 +187,5 @@ class MediationProcess:
         self.distribution.stop()
         self.entries_feed.stop()
         self.alerts_feed.stop()
+        self.watcher.stop()
         self.jobs.close()

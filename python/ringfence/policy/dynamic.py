@@ -139,6 +139,12 @@ def list_entries(connection: Connection, name: str, now: datetime, limit: int = 
     return found
 
 
+def find_entry(connection: Connection, name: str, pattern: str, now: datetime) -> Entry | None:
+    """The acting entry with exactly this pattern in canonical form, whether or not any policy declares the list."""
+    known = _read(connection, name, pattern)
+    return known if known is not None and (known.expires_at is None or known.expires_at > now) else None
+
+
 def acting_entries(connection: Connection, name: str, now: datetime) -> list[Entry]:
     """The acting entries of a list, whether or not any policy declares it."""
     with connection.cursor(row_factory=class_row(Entry)) as cursor:
