@@ -1,4 +1,4 @@
-//! `Windows`: sliding windows of detections over batches of calls, as Arrow IPC streams (docs/decisions/0020-detection-windows.md).
+//! `Windows`: sliding windows of detections over batches of calls, as Arrow IPC streams (docs/decisions/0021-detection-windows.md).
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::{Mutex, PoisonError};
 
