@@ -2,14 +2,25 @@
 
 from __future__ import annotations
 
+from datetime import UTC, datetime
+
 import pytest
 
+from ringfence.database.connection import Database
+from ringfence.detection.catalogue import catalogue
 from ringfence.detection.containment import Candidate, Cap, Room, Standing, candidates, decide
 from ringfence.detection.definition import Contain
-from ringfence.detection.standing import is_protected
-from ringfence.detection.surroundings import Surroundings
+from ringfence.detection.standing import Standings, is_protected
+from ringfence.detection.surroundings import Surroundings, read_surroundings
+from ringfence.mediation.sites import ensure_first_site, first_site
 from ringfence.numbering.dial_plan import Site
-from ringfence.policy.rules import Policy
+from ringfence.policy import dynamic, versions
+from ringfence.policy.lists import entries
+from ringfence.policy.lists.catalogue import create_list
+from ringfence.policy.rules import Policy, parse_policy
+from ringfence.settings import SiteSettings
+
+NOW = datetime(2026, 11, 28, 12, tzinfo=UTC)
 
 CONTAIN = Contain(sources="attackers", destinations="under-attack", max_entries=3, max_per_minute=2, max_share=0.1)
 FREE = Room(is_stopped=False, of_firing=0, in_minute=0)
@@ -63,6 +74,34 @@ def test_caps_hold_over_firings_and_minutes() -> None:
     assert (plan.known, plan.held_back) == ((callers[4],), ())
     stopped = decide(CONTAIN, callers, {}, Room(is_stopped=True, of_firing=0, in_minute=0))
     assert {cap for _, cap in stopped.held_back} == {Cap.ALL_STOP}
+
+
+def test_who_is_on_a_list_that_a_rule_allows_is_not_listed_whatever_kind_of_list(database: Database) -> None:
+    policy = b"""
+    rules:
+      - {name: all, direction: inbound, action: allow}
+      - {name: friends, sources: [list:kept, list:written, list:changing, "+15125550???"], action: allow}
+      - {name: off, mode: "off", sources: ["+14155550100"], action: allow}
+    lists: {kept: {stored: true}, written: ["+12145550100"], changing: {dynamic: true}}
+    """
+    with database.connection() as connection:
+        ensure_first_site(connection, SiteSettings())
+        site = first_site(connection)
+        create_list(connection, "kept", "static", "ada", NOW)
+        for pattern in ("+13105550000-+13105550099", "+44*"):
+            entries.add_entry(connection, site, "kept", pattern, "ada", NOW)
+        made = versions.commit_policy(connection, parse_policy(policy), site, "ada")
+        versions.install_version(connection, made.version.version, "ada")
+        dynamic.add_entry(connection, site, "changing", "+17135550100", "ada", NOW)
+        standings = Standings(connection, catalogue()["harassing-caller"], read_surroundings(connection), NOW, NOW)
+        allowed = {
+            pattern: standings.of(Candidate("x", pattern, "source")).is_allowed
+            for pattern in (
+                "+13105550050", "+13105550100", "+442079460000", "+4420*", "+13105550*", "+12145550100", "+17135550100",
+                "+15125550123", "+14155550100",
+            )
+        }  # fmt: skip
+    assert [pattern for pattern, is_allowed in allowed.items() if not is_allowed] == ["+13105550100", "+14155550100"]
 
 
 @pytest.mark.parametrize(

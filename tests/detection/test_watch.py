@@ -64,10 +64,10 @@ class Told:
 
 
 @contextmanager
-def watching(database: Database, told: Callable[..., object]) -> Iterator[Watcher]:
-    """A watcher in a thread of its own, which dies at once at the end."""
+def watching(database: Database, told: Callable[..., object], ahead: timedelta = timedelta(0)) -> Iterator[Watcher]:
+    """A watcher in a thread of its own, which dies at once at the end; its clock is `ahead`."""
     loop = asyncio.new_event_loop()
-    watcher = Watcher(database, lambda: True, told)
+    watcher = Watcher(database, lambda: True, told, lambda: datetime.now(UTC) + ahead)
     task = loop.create_task(watcher.run())
 
     def run() -> None:
@@ -245,3 +245,28 @@ def test_one_that_refers_to_what_is_gone_does_not_blind_the_others_nor_does_a_fa
         assert [one.detection for one in told.new] == ["flood"]
         assert list(watcher.faults) == ["lost"]
         assert watcher.counters.failures == 1
+
+
+SILENT = b"""
+name: silent
+title: Silent
+dataset: enum
+key: device
+measure: silence
+window_s: 300
+threshold: {value: 0, below: true, at_least: 20, baseline: {factor: 1, weeks: 2}}
+"""
+
+
+def test_a_device_is_told_to_be_silent_where_calls_are_usual_and_no_other(database: Database) -> None:
+    busy, quiet, told, ahead = Device(database, "busy"), Device(database, "quiet"), Told(), timedelta(seconds=350)
+    deploy(database, SILENT, Mode.REPORT)
+    now = datetime.now(UTC)
+    for week in (1, 2):
+        busy.upload(flood(now + ahead - timedelta(weeks=week), 60, per_s=1))
+    for device in (busy, quiet):
+        device.upload(flood(now, 1))
+    with watching(database, told, ahead):
+        wait_until(lambda: told.new)
+    assert [(one.key, one.value) for one in told.new] == [({"device": "busy"}, 0.0)]
+    assert [one.key_text for one in all_episodes(database)] == ["device busy"]

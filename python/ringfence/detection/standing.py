@@ -15,7 +15,7 @@ from ringfence.detection.surroundings import Surroundings
 from ringfence.errors import NotFoundError
 from ringfence.numbering.dial_plan import Site, dial_plan_of
 from ringfence.policy import dynamic
-from ringfence.policy.lists.entries import EntryFilter, find_entries
+from ringfence.policy.lists.entries import EntryFilter, find_entries, find_entry
 from ringfence.policy.patterns import covers, meets
 from ringfence.vocabulary import Dataset
 
@@ -78,14 +78,19 @@ class Standings:
         if declared is not None and declared.dynamic:
             acting = dynamic.acting_entries(self._connection, name, self._now)
             return any(meets(entry.pattern, pattern) for entry in acting)
-        if pattern.endswith("*"):
-            wanted = EntryFilter(pattern=pattern.removesuffix("*"))
-        else:
-            wanted = EntryFilter(number=pattern)
         try:
-            return bool(find_entries(self._connection, name, wanted, limit=1).entries)
+            return self._is_on_static(name, pattern)
         except NotFoundError:
             return False
+
+    def _is_on_static(self, name: str, pattern: str) -> bool:
+        if not pattern.endswith("*"):
+            return bool(find_entries(self._connection, name, EntryFilter(number=pattern), limit=1).entries)
+        stem = pattern.removesuffix("*")
+        if find_entries(self._connection, name, EntryFilter(pattern=stem), limit=1).entries:
+            return True
+        wider = (f"{stem[:length]}*" for length in range(2, len(stem)))
+        return any(find_entry(self._connection, name, one) is not None for one in wider)
 
     def _is_released(self, candidate: Candidate) -> bool:
         row = self._connection.execute(
