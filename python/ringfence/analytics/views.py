@@ -3,8 +3,8 @@
 question ─► views (looks names up, cuts the period) ─► series, values, tops, peaks, health ─► counting: SQL
 
 What adds up is read from counts that ingest keeps in the same transaction as the calls, where the filters allow;
-everything else from the calls themselves. Both are the same committed state, so a view always equals a plain
-`count(*)` over the calls of its period.
+everything else from the calls themselves, wherever their day is: in the database or in the archive. Both are the same
+committed state, so a view always equals a plain `count(*)` over the calls of its period.
 """
 
 from __future__ import annotations
@@ -23,6 +23,7 @@ from ringfence.analytics.filters import FILTERS, EventFilter, filters_of
 from ringfence.analytics.question import MAX_LIMIT, OUTCOMES, AnalyticsQuery, Asked, Row, View
 from ringfence.analytics.words import one_of
 from ringfence.errors import InvalidInputError, NotFoundError
+from ringfence.storage.places import hold_days
 from ringfence.vocabulary import Dataset
 
 __all__ = [
@@ -90,6 +91,7 @@ def run_query(
     if connection.info.transaction_status is TransactionStatus.IDLE:
         # One committed state for all statements of the question, or counts and calls would differ by what came between.
         connection.execute("SET TRANSACTION ISOLATION LEVEL REPEATABLE READ")
+        hold_days(connection)
     with time_limit(connection, timeout_s):
         buckets = cut_period(connection, query.grouping, query.zone, query.start, query.end)
         asked = Asked(connection, query, buckets, _devices(connection, query), now or datetime.now(UTC))

@@ -44,6 +44,7 @@ RESOURCES = (
     "events",
     "enforcement",
     "status",
+    "storage",
     "users",
     "tokens",
     "audit",

@@ -28,6 +28,7 @@ from ringfence.policy import dynamic, installation
 from ringfence.policy.lists import contents
 from ringfence.reports.sending import Reports
 from ringfence.settings import Settings
+from ringfence.storage.keeper import StorageKeeper
 
 log = structlog.get_logger()
 
@@ -89,7 +90,9 @@ class MediationProcess:
         self.jobs = Jobs()
         self.captures = Captures(settings.data / "captures")
         self.reports = Reports(settings.mail)
+        self.storage = StorageKeeper(settings)
         own = (
+            ScheduledWork("storage", self.storage.every_s, self.storage.start_round),
             ScheduledWork("backup", 5.0, self._start_due_backup),
             ScheduledWork("reports", 5.0, self.reports.start_due),
         )

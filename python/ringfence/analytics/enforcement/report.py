@@ -14,10 +14,11 @@ import psycopg
 
 from ringfence.analytics.buckets import QUERY_TIMEOUT_S, time_limit
 from ringfence.analytics.calls import AnyCall, Call, read_calls
-from ringfence.analytics.enforcement.matching import PLANNED, PLANNING, STATEMENT, values_of
+from ringfence.analytics.enforcement.matching import COLUMNS, PLANNED, PLANNING, STATEMENT, period_of, values_of
 from ringfence.analytics.enforcement.question import VERDICTS, EnforcementQuery, Place, Verdict
 from ringfence.analytics.sip_calls import SipCall
 from ringfence.errors import InvalidInputError, NotFoundError
+from ringfence.storage.reach import brought
 from ringfence.vocabulary import Dataset
 
 # Bars that a chart shows well.
@@ -154,9 +155,10 @@ def prove(
     bucket_s = _bucket_s(query.end - query.start)
     values = values_of(query, _probe(connection, query.device), _digits(query.number), bucket_s, query.limit)
     with time_limit(connection, timeout_s):
-        connection.execute(PLANNING)
-        rows = connection.execute(STATEMENT.encode(), values).fetchall()
-        connection.execute(PLANNED)
+        with brought(connection, COLUMNS, *period_of(query)):
+            connection.execute(PLANNING)
+            rows = connection.execute(STATEMENT.encode(), values).fetchall()
+            connection.execute(PLANNED)
         calls = _calls(connection, rows)
     buckets, series = _series(rows[0][0], query, bucket_s)
     cautions = _cautions(connection, query)
