@@ -9,10 +9,12 @@ from __future__ import annotations
 import re
 import tempfile
 import threading
+import weakref
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from datetime import datetime, timedelta
+from functools import cache
 from itertools import chain, pairwise
 from typing import Any
 
@@ -42,7 +44,7 @@ WHERE attrelid = to_regclass(%s) AND attnum > 0 AND NOT attisdropped ORDER BY at
 """
 _PLACEHOLDER = re.compile(r"%\((\w+)\)s|%%")
 _MACROS = """
-CREATE MACRO width_bucket(moment, bounds) AS {width_bucket};
+CREATE TEMPORARY MACRO width_bucket(moment, bounds) AS {width_bucket};
 """
 _ANY_BOUNDS = "len(list_filter(bounds, lambda bound: bound <= moment))"
 # Of equal distance, as most are: no search through the list for each row.
@@ -78,7 +80,7 @@ class LivePeriod:
                 return ""
             rows = pa.RecordBatchReader.from_batches(first.schema, chain([first], batches))
             engine.register("arriving", rows)
-            engine.execute("CREATE TABLE live AS SELECT * FROM arriving")
+            engine.execute("CREATE TEMPORARY TABLE live AS SELECT * FROM arriving")
             engine.unregister("arriving")
         return "live"
 
@@ -111,26 +113,29 @@ def ask(
             raise UnavailableError(f"archive: {str(error).strip().splitlines()[0]}") from error
 
 
+@cache
+def _shared() -> duckdb.DuckDBPyConnection:
+    """One engine a process: its memory is the bound of all questions together. What it spills is gone with it."""
+    spill = tempfile.TemporaryDirectory(prefix="ringfence-archive-")
+    weakref.finalize(_shared, spill.cleanup)
+    config = {"threads": _THREADS, "memory_limit": _MEMORY, "temp_directory": spill.name}
+    return duckdb.connect(config={**config, "autoinstall_known_extensions": False})
+
+
 @contextmanager
 def _engine(values: Mapping[str, Any], timeout_s: float) -> Iterator[duckdb.DuckDBPyConnection]:
-    with tempfile.TemporaryDirectory(prefix="ringfence-archive-") as spill:
-        engine = duckdb.connect(
-            config={
-                "threads": _THREADS,
-                "memory_limit": _MEMORY,
-                "temp_directory": spill,
-                "autoinstall_known_extensions": False,
-            }
-        )
-        alarm = threading.Timer(timeout_s, engine.interrupt)
-        alarm.start()
-        try:
-            engine.execute("SET TimeZone = 'UTC'")
-            engine.execute(_MACROS.format(width_bucket=_width_bucket(values)))
-            yield engine
-        finally:
-            alarm.cancel()
-            engine.close()
+    """A connection of the engine for one question: all that it makes is temporary, and its own."""
+    engine = _shared().cursor()
+    alarm = threading.Timer(timeout_s, engine.interrupt)
+    alarm.daemon = True
+    alarm.start()
+    try:
+        engine.execute("SET TimeZone = 'UTC'")
+        engine.execute(_MACROS.format(width_bucket=_width_bucket(values)))
+        yield engine
+    finally:
+        alarm.cancel()
+        engine.close()
 
 
 def _make_view(
@@ -149,7 +154,7 @@ def _make_view(
     query = f"SELECT {', '.join(shown)} FROM (SELECT {', '.join(known)} FROM {source}) AS stored{sight.condition}"  # noqa: S608 — our names
     if live is not None and (more := live.copy_to(engine, list(kinds))):
         query += f" UNION ALL BY NAME SELECT * FROM {more}"  # noqa: S608 — our name
-    engine.execute(f'CREATE VIEW "{table}" AS {query}')
+    engine.execute(f'CREATE TEMPORARY VIEW "{table}" AS {query}')
 
 
 def _open(engine: duckdb.DuckDBPyConnection, parts: Sequence[Part]) -> tuple[str, set[str]]:
