@@ -242,6 +242,10 @@ class StorageSettings(_Section):
     full_percent: int = Field(
         85, ge=10, le=98, description="use of the disk, whoever fills it, from which the oldest days are dropped"
     )
+    drop_unarchived: bool = Field(
+        False,
+        description="on a disk beyond full_percent, drop a day even if the archive cannot take it: its calls are lost",
+    )
     disk_path: Path | None = Field(
         None, description="folder on the database's disk; default: that of the embedded database"
     )

@@ -106,21 +106,35 @@ def test_age_waits_for_an_archive_that_cannot_take_the_day_and_says_so(
         assert storage_report(connection, kept.keeping(), NOW)["reason"] == done.failures[0]
 
 
-def test_a_disk_that_fills_does_not_wait_for_the_archive_and_it_is_said_what_is_lost(
+def test_a_full_disk_takes_no_day_that_is_not_archived_unless_the_setting_says_so(
     database: Database, storage: Make, tmp_path: Path
 ) -> None:
     (tmp_path / "file").write_text("not a folder")
     fill(database, "enum_event", 9)
     kept = storage(tmp_path / "file" / "below", used_percent=90.0)
     done = kept.round()
+    assert days(database) == [9]
+    assert done.waiting[0] == "enum_event_20261113"
+    with database.connection() as connection:
+        reason = storage_report(connection, kept.keeping(), NOW)["reason"]
+    assert reason.startswith("the disk is 90 % full, 85 % is the limit: the oldest days wait for the archive (enum_ev")
+
+    kept = storage(tmp_path / "file" / "below", used_percent=90.0, drop_unarchived=True)
+    done = kept.round()
     assert days(database) == []
+    assert query(database, "SELECT day::text, why FROM lost_day") == [("2026-11-13", "disk_full")]
     assert [(one["why"], one["is_archived"]) for one in done.dropped] == [("disk_full", False)]
     (detail,) = query(database, "SELECT detail FROM audit WHERE action = 'storage.drop'")[0]
     assert (detail["archived_as"], detail["why"]) == (None, "disk_full")
     kept.used_percent = 10.0
+    assert done.made_room == {"at": NOW.isoformat(), "why": "disk_full", "partitions": ["enum_event_20261113"]}
     with database.connection() as connection:
         reason = storage_report(connection, kept.keeping(), NOW)["reason"]
     assert reason == "dropped without an archive, for want of room: enum_event_20261113"
+    assert kept.round().made_room == done.made_room
+    with database.connection() as connection:
+        notes = storage_report(connection, kept.keeping(), NOW)["notes"]
+    assert notes == ["1 day of calls went for want of room at 2026-11-22 12:00 UTC (disk_full)"]
 
 
 class Cut(BaseException):

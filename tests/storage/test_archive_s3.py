@@ -2,18 +2,32 @@
 
 from __future__ import annotations
 
+import sys
 from collections.abc import Iterator
+from types import ModuleType
+from typing import Any
 
 import pytest
-from moto.server import ThreadedMotoServer
 from pyarrow import fs
 from tests.storage.conftest import NOW, Storage, days, fill
 from tests.storage.test_archive import all_parts, everywhere
 
 from ringfence.database.connection import Database
+from ringfence.errors import UnavailableError
 from ringfence.settings import ArchiveSettings, StorageSettings
 from ringfence.storage.archive.place import archive_place, place_of_url
 from ringfence.storage.report import storage_report
+
+
+def s3_server() -> Any:
+    """An S3 server on a free port of loopback."""
+    # What it lets browsers of other origins ask does not matter here, so the package for that is not needed.
+    cors = ModuleType("flask_cors")
+    cors.CORS = lambda app: app  # type: ignore[attr-defined]
+    sys.modules.setdefault("flask_cors", cors)
+    from moto.moto_server.threaded_moto_server import ThreadedMotoServer
+
+    return ThreadedMotoServer(ip_address="127.0.0.1", port=0, verbose=False)
 
 
 @pytest.fixture
@@ -22,7 +36,7 @@ def endpoint(monkeypatch: pytest.MonkeyPatch) -> Iterator[str]:
     monkeypatch.setenv("AWS_ACCESS_KEY_ID", "test")
     monkeypatch.setenv("AWS_SECRET_ACCESS_KEY", "test")
     monkeypatch.setenv("AWS_EC2_METADATA_DISABLED", "true")
-    server = ThreadedMotoServer(ip_address="127.0.0.1", port=0, verbose=False)
+    server = s3_server()
     server.start()
     host, port = server.get_host_and_port()
     filesystem = fs.S3FileSystem(
@@ -70,3 +84,13 @@ def test_a_bucket_that_is_not_there_keeps_the_day_and_is_named(database: Databas
     assert done.failures[0].startswith("enum_event_20261113: archive s3://elsewhere: ")
     with database.connection() as connection:
         assert storage_report(connection, kept.keeping(), NOW)["reason"] == done.failures[0]
+
+
+def test_an_answer_that_needs_a_bucket_that_is_gone_is_refused(database: Database, endpoint: str) -> None:
+    fill(database, "enum_event", 9)
+    storage_at(database, endpoint).round()
+    assert days(database) == []
+    with database.connection() as connection:
+        connection.execute("UPDATE archive_part SET place = replace(place, 'calls', 'gone')")
+    with pytest.raises(UnavailableError, match="archive"):
+        everywhere(database, "enum_event")

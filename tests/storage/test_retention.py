@@ -2,19 +2,29 @@
 
 from __future__ import annotations
 
-from datetime import date, timedelta
+from dataclasses import replace
+from datetime import UTC, date, datetime, timedelta
+from pathlib import Path
 
 from hypothesis import given
 from hypothesis import strategies as st
+from tests.analytics.test_agreement import FALL_BACK, World, busy, world
 from tests.storage.conftest import GIB, NOW, Make, days, fill, query
 
+from ringfence.analytics.reading import lost_in_words
+from ringfence.analytics.views import AnalyticsQuery, EventFilter, run_query, views_of
 from ringfence.database.connection import Database
 from ringfence.database.partitions import Partition
+from ringfence.mediation.ingest.closing import close_hours
 from ringfence.storage.disk import Disk
 from ringfence.storage.report import storage_report
 from ringfence.storage.retention import DatasetLimit, Limits, Why, next_drop, plan_drops
+from ringfence.vocabulary import Dataset
+
+__all__ = ["busy", "world"]
 
 TODAY = NOW.date()
+LATER = datetime(2026, 11, 3, 0, 30, tzinfo=UTC)
 
 
 def held(table: str, sizes: dict[int, int]) -> list[Partition]:
@@ -173,3 +183,40 @@ def test_report_has_sizes_by_table_and_day(database: Database, storage: Make) ->
     assert day["bytes_per_event"] == round(day["bytes"] / 500, 1)
     assert report["disk"]["bytes"] == 10 * GIB
     assert report["reason"] is None
+
+
+def test_calls_that_are_kept_no_more_are_named_by_what_counts_them(database: Database, storage: Make) -> None:
+    for ago in (9, 1):
+        fill(database, "enum_event", ago)
+    storage(enum={"days": 5}).round()
+    period = (NOW - timedelta(days=20), NOW)
+    with database.connection() as connection:
+        asked = AnalyticsQuery(Dataset.ENUM, "top_source", "period", None, *period, filter=EventFilter(number="+1*"))
+        result = run_query(connection, asked, now=NOW)
+        kept = run_query(connection, replace(asked, start=NOW - timedelta(days=8)), now=NOW)
+    assert result.lost == (NOW.date() - timedelta(days=9),)
+    assert [row[1:] for row in result.rows] == [row[1:] for row in kept.rows]
+    assert kept.lost == ()
+    assert lost_in_words(result.lost) == "The calls of 2026-11-13 (UTC) are kept no more, and are not in these figures."
+    with database.connection() as connection:
+        assert storage_report(connection, storage().keeping(), NOW)["lost_days"] == {"enum_event": 1}
+
+
+def test_counts_that_are_kept_no_more_are_made_of_the_calls(busy: World, storage: Make, tmp_path: Path) -> None:
+    close_hours(busy.database, LATER, 200)
+    period = {"start": FALL_BACK - timedelta(hours=20), "end": LATER, "zone": "Asia/Kathmandu"}
+
+    def answers() -> dict[str, list[tuple[object, ...]]]:
+        asked = [(view, by) for view in views_of(Dataset.SIP) for by in ("minute", "hour", "day")]
+        return {
+            f"{view.id} {by}": busy.ask(Dataset.SIP, view.id, by, **period)
+            for view, by in asked
+            if view.id != "device_health"
+        }
+
+    before = answers()
+    storage(tmp_path, sip={"days": 1}, enum={"days": 1}, minute_days=1, hour_days=1).round(LATER)
+    with busy.database.connection() as connection:
+        assert connection.execute("SELECT min(hour) >= '2026-11-02 00:00Z' FROM call_hour").fetchone() == (True,)
+    for question, rows in answers().items():
+        assert rows == before[question], question

@@ -59,6 +59,8 @@ _LONGEST = """
 SELECT coalesce(max(total_ms_max), 0) FROM call_hour
 WHERE dataset = 2 AND hour > %(start)s::timestamptz - interval '26 days' AND hour < %(end)s
 """
+# What milliseconds in 32 bits can say.
+_EVER = timedelta(days=25)
 _UP = """
 WITH change AS (
     SELECT greatest(to_timestamp(ceil(extract(epoch FROM time) / %(step_s)s) * %(step_s)s), %(start)s) AS instant,
@@ -117,7 +119,7 @@ def fetch_concurrent(asked: Asked) -> list[Row]:
 
 def _peaks(asked: Asked) -> dict[int, int]:
     where, values = raw_conditions(asked)
-    if asked.query.filter.given - {"site"} or asked.query.grouping == "second":
+    if _is_of_calls(asked) or asked.query.grouping == "second":
         statement = _SECONDS.format(table=TABLES[asked.query.dataset], conditions=where)
         return dict(read_calls_together(asked, statement, values))
     values["dataset"] = int(asked.query.dataset)
@@ -128,7 +130,7 @@ def _peaks(asked: Asked) -> dict[int, int]:
 def _up(asked: Asked, step_s: int, until: datetime) -> dict[int, tuple[int, int]]:
     where, values = raw_conditions(asked)
     more: dict[str, Any] = {"step_s": step_s, "last": until - timedelta(microseconds=1)}
-    if asked.query.filter.given - {"site"} or step_s == 1:
+    if _is_of_calls(asked) or step_s == 1:
         since = asked.buckets.start - _longest(asked, values)
         statement = _UP.format(conditions=where)
         found = read_calls_together(asked, statement, {**values, **more, "since": since}, since)
@@ -137,8 +139,15 @@ def _up(asked: Asked, step_s: int, until: datetime) -> dict[int, tuple[int, int]
     return {slot: (total, peak) for slot, total, peak in found}
 
 
+def _is_of_calls(asked: Asked) -> bool:
+    """Whether no count that is kept says it: of other filters than the site, or of minutes that are kept no more."""
+    return bool(asked.query.filter.given - {"site"}) or asked.buckets.start < asked.kept.minutes
+
+
 def _longest(asked: Asked, values: dict[str, Any]) -> timedelta:
     """How long before the period a call that was up in it may have begun."""
+    if asked.buckets.start - _EVER < asked.kept.hours:
+        return _EVER
     row = asked.connection.execute(_LONGEST, values).fetchone()
     return timedelta(milliseconds=row[0] if row else 0)
 

@@ -162,7 +162,7 @@ def _read_lists(asked: Asked, sides: tuple[str, ...]) -> tuple[dict[datetime, in
         "devices": asked.devices,
         "together": asked.devices is None,
     }
-    slots = _whole_hours(asked.buckets)
+    slots = {hour: slot for hour, slot in _whole_hours(asked.buckets).items() if hour >= asked.kept.hours}
     expected: dict[datetime, int] = dict(asked.connection.execute(_EXPECTED.encode(), values).fetchall())
     lists: dict[datetime, list[Row]] = {}
     with asked.connection.cursor(binary=True) as cursor:

@@ -73,7 +73,7 @@ def count_values(asked: Asked, facet: str) -> Counter[tuple[int, str]]:
     raw_conditions(asked)  # refuses a filter that the dataset does not have
     is_kept = asked.query.filter.given - {"site"} <= OF_VALUES
     found: Counter[tuple[int, str]] = Counter()
-    for span in spans_of(asked.buckets, asked.query.grouping, is_kept=is_kept):
+    for span in spans_of(asked.buckets, asked.query.grouping, asked.kept, is_kept=is_kept):
         for slot, value, calls in (_read_calls if span.store == "calls" else _read_kept)(asked, span, facet):
             found[slot, value] += calls
     return found

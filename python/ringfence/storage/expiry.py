@@ -1,7 +1,8 @@
 """One round of retention: look at disk and days, drop what has to go, archive what is closed. Run by the leader.
 
-A day goes only when its calls are in the archive, where there is one: if the archive cannot take them, age waits and
-says so. A disk that fills does not wait: then the day goes all the same, and log, audit and status say that it is lost.
+A day goes only when its calls are in the archive, where there is one: if the archive cannot take them, the day waits,
+and status, log and metrics say so. With `storage.drop_unarchived` a disk that fills does not wait for the archive: then
+the day goes all the same, and it is said that its calls are lost.
 """
 
 from __future__ import annotations
@@ -11,6 +12,7 @@ from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 from datetime import UTC, date, datetime, timedelta
+from enum import Enum
 from typing import Any
 
 import psycopg
@@ -26,9 +28,10 @@ from ringfence.storage.archive import parts
 from ringfence.storage.archive.day import CopyIsStaleError, copy_day, record_drop, release_day
 from ringfence.storage.archive.place import ArchivePlace
 from ringfence.storage.disk import DiskReader
+from ringfence.storage.lost import record_lost
 from ringfence.storage.retention import DatasetLimit, Drop, Limits, Plan, Why, plan_drops
 from ringfence.storage.rollups import expire_rollups
-from ringfence.storage.round import Round, write_round
+from ringfence.storage.round import Round, read_round, write_round
 
 _LOCK = 746433625  # beside migrate.ADVISORY_LOCK and partitions
 # A reader may hold the event table for as long as its question lasts; what does not go now goes in the next round.
@@ -79,12 +82,21 @@ def run_round(
         work.drop()
         work.done.rollup_rows = expire_rollups(database, keeping.settings, now)
         work.archive()
+        work.tell_room()
         with database.connection() as connection:
             ensure_ahead(connection, now)
             write_round(connection, work.done)
     if work.done.did_something:
         log.info("storage.round", **work.done.as_json())
     return work.done
+
+
+class _Release(Enum):
+    """What came of an attempt to let a day go to the archive."""
+
+    DONE = "done"
+    IN_USE = "in use"
+    NOT_ARCHIVED = "not archived"
 
 
 class _Work:
@@ -125,32 +137,42 @@ class _Work:
                 self.done.waiting += [one.name for one in waiting[index:]]
                 return
 
-    def _drop(self, drop: Drop) -> None:
-        is_released = self._keeping.place is None
-        if not is_released:
-            is_released = self._release(drop)
-            if is_released:
-                return
-            if drop.why is Why.AGE:
-                self.done.waiting.append(drop.partition.name)
-                return
-        self._drop_for_good(drop, is_lost=not is_released)
+    def tell_room(self) -> None:
+        """Note when days went for want of room; a round that needed none remembers the last one that did."""
+        room = [one for one in self.done.dropped if one["why"] != Why.AGE.value]
+        if room:
+            names = [one["partition"] for one in room]
+            self.done.made_room = {"at": self._now.isoformat(), "why": room[-1]["why"], "partitions": names}
+            return
+        with self._database.connection() as connection:
+            before = read_round(connection)
+        self.done.made_room = before.get("made_room") if before else None
 
-    def _release(self, drop: Drop) -> bool:
-        """Let the archive answer for the day; False when it cannot."""
+    def _drop(self, drop: Drop) -> None:
+        if self._keeping.place is None:
+            self._drop_for_good(drop, is_lost=False)
+            return
+        came_to = self._release(drop)
+        if came_to is _Release.NOT_ARCHIVED and drop.why is Why.DISK and self._keeping.settings.drop_unarchived:
+            self._drop_for_good(drop, is_lost=True)
+        elif came_to is not _Release.DONE:
+            self.done.waiting.append(drop.partition.name)
+
+    def _release(self, drop: Drop) -> _Release:
+        """Let the archive answer for the day."""
         for _ in range(LOCK_ATTEMPTS):
             try:
                 rows = release_day(self._database, drop, self._now)
             except CopyIsStaleError:
                 if not self._copy(drop.partition):
-                    return False
+                    return _Release.NOT_ARCHIVED
             except (psycopg.errors.LockNotAvailable, psycopg.errors.DeadlockDetected):
                 time.sleep(LOCK_PAUSE_S)
             else:
                 self._note(drop, rows=rows, is_archived=True)
-                return True
+                return _Release.DONE
         self.done.failures.append(f"{drop.partition.name}: in use, is tried again in the next round")
-        return False
+        return _Release.IN_USE
 
     def _copy(self, partition: Partition) -> bool:
         assert self._keeping.place is not None  # noqa: S101 — asked by the callers
@@ -168,13 +190,19 @@ class _Work:
         return True
 
     def _drop_for_good(self, drop: Drop, *, is_lost: bool) -> None:
-        dropped = drop_days(self._database, drop.partition.table, lambda day: day == drop.partition.day)
-        if drop.partition.day not in dropped:
+        """Drop a day whose calls are in no archive; `is_lost` though there is one."""
+        partition = drop.partition
+        with self._database.connection() as connection:
+            had_calls = _has_rows(connection, partition)
+            if had_calls:  # before they go: a question may never find them missing without a word
+                record_lost(connection, partition.table, partition.day, drop.why.value, self._now)
+        dropped = drop_days(self._database, partition.table, lambda day: day == partition.day)
+        if partition.day not in dropped:
             return
         with self._database.connection() as connection:
             record_drop(connection, drop, None, None)
-        if is_lost:
-            log.error("storage.dropped_without_archive", partition=drop.partition.name, why=drop.why.value)
+        if is_lost and had_calls:
+            log.error("storage.dropped_without_archive", partition=partition.name, why=drop.why.value)
         self._note(drop, rows=None, is_archived=False)
 
     def _note(self, drop: Drop, *, rows: int | None, is_archived: bool) -> None:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections import defaultdict
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
 from typing import Any
 
 import psycopg
@@ -15,12 +15,15 @@ from ringfence.database.partitions import Partition
 from ringfence.storage.archive import parts
 from ringfence.storage.disk import Disk
 from ringfence.storage.expiry import Keeping, held_partitions, limits_of
+from ringfence.storage.lost import count_lost
 from ringfence.storage.retention import next_drop, plan_drops
 from ringfence.storage.round import read_round
 
 # Two rounds may fail or take long before it is said that nobody looks after the disk.
 QUIET_ROUNDS = 10
 QUIET_S = 900.0
+# How long it is told that days went for want of room.
+ROOM_NOTED = timedelta(days=1)
 
 _SIZES = """
 SELECT c.relname, coalesce(sum(pg_total_relation_size(coalesce(i.inhrelid, c.oid))), 0)::bigint
@@ -51,18 +54,31 @@ def storage_report(connection: psycopg.Connection[Any], keeping: Keeping, now: d
         "drops_next": None if upcoming is None else upcoming.name,
         "short_bytes": plan.short_bytes,
         "last_round": done,
+        "lost_days": count_lost(connection),
+        "settings": _settings(keeping),
         "reason": wrong_with(disk, keeping, done, now),
+        "notes": notes_on(done, now),
     }
+
+
+def notes_on(done: dict[str, Any] | None, now: datetime) -> list[str]:
+    """What is well and yet worth a word: days that went for want of room in the last day."""
+    room = done.get("made_room") if done else None
+    if room is None or now - datetime.fromisoformat(room["at"]) > ROOM_NOTED:
+        return []
+    count = len(room["partitions"])
+    went = "1 day" if count == 1 else f"{count} days"
+    return [f"{went} of calls went for want of room at {room['at'][:16].replace('T', ' ')} UTC ({room['why']})"]
 
 
 def wrong_with(disk: Disk | None, keeping: Keeping, done: dict[str, Any] | None, now: datetime) -> str | None:
     """Why storage is not well; None when it is."""
     if disk is not None and disk.used_percent > keeping.settings.full_percent:
-        left = (
-            "the oldest days are dropped"
-            if done is None or not done["short_bytes"]
-            else "no closed day is left to drop"
-        )
+        left = "the oldest days are dropped"
+        if done is not None and done["waiting"] and done["failures"]:
+            left = f"the oldest days wait for the archive ({done['failures'][0]})"
+        elif done is not None and done["short_bytes"]:
+            left = "no closed day is left to drop"
         return f"the disk is {disk.used_percent:.0f} % full, {keeping.settings.full_percent} % is the limit: {left}"
     if done is None:
         return None
@@ -84,8 +100,26 @@ def storage_part(connection: psycopg.Connection[Any], keeping: Keeping, now: dat
     disk, done = keeping.read_disk(connection), read_round(connection)
     return {
         "reason": wrong_with(disk, keeping, done, now),
+        "notes": notes_on(done, now),
         "disk": _disk(disk, keeping),
         "last_round": done,
+    }
+
+
+def _settings(keeping: Keeping) -> dict[str, Any]:
+    """The settings that retention goes by, by the names that they are written with."""
+    storage = keeping.settings
+    return {
+        "enum.days": storage.enum.days,
+        "enum.disk_percent": storage.enum.disk_percent,
+        "sip.days": storage.sip.days,
+        "sip.disk_percent": storage.sip.disk_percent,
+        "minute_days": storage.minute_days,
+        "hour_days": storage.hour_days,
+        "full_percent": storage.full_percent,
+        "drop_unarchived": storage.drop_unarchived,
+        "archive.to": storage.archive.to,
+        "archive.after_days": storage.archive.after_days,
     }
 
 

@@ -14,7 +14,11 @@ KEY = "storage.last_round"
 
 @dataclass
 class Round:
-    """One look at disk and days. `failures`: one line each; `short_bytes`: over a limit though nothing can go."""
+    """One look at disk and days.
+
+    `failures`: one line each; `waiting`: days that are due and could not go; `short_bytes`: over a limit though nothing
+    can go; `made_room`: the last time that days went for want of room, in this round or one before it.
+    """
 
     at: datetime
     dropped: list[dict[str, Any]] = field(default_factory=list)
@@ -23,6 +27,7 @@ class Round:
     failures: list[str] = field(default_factory=list)
     waiting: list[str] = field(default_factory=list)
     short_bytes: int = 0
+    made_room: dict[str, Any] | None = None
 
     @property
     def did_something(self) -> bool:

@@ -18,6 +18,7 @@ from ringfence.analytics.enforcement.matching import COLUMNS, PLANNED, PLANNING,
 from ringfence.analytics.enforcement.question import VERDICTS, EnforcementQuery, Place, Verdict
 from ringfence.analytics.sip_calls import SipCall
 from ringfence.errors import InvalidInputError, NotFoundError
+from ringfence.storage.lost import lost_days
 from ringfence.storage.reach import brought
 from ringfence.vocabulary import Dataset
 
@@ -235,4 +236,7 @@ def _cautions(connection: psycopg.Connection, query: EnforcementQuery) -> tuple[
         f"{name} lost {lost:,} events that were never delivered: what they said is not here"
         for name, lost in connection.execute(_LOST)
     ]
+    gone = sorted({day for table in COLUMNS for day in lost_days(connection, table, *period_of(query))})
+    if gone:
+        told.append(f"calls or queries of {len(gone)} days from {gone[0]} to {gone[-1]} (UTC) are kept no more")
     return tuple(told)

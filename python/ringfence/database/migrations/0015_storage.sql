@@ -16,3 +16,12 @@ CREATE TABLE archive_part (
     PRIMARY KEY (table_name, day, part)
 );
 CREATE UNIQUE INDEX archive_part_copy ON archive_part (table_name, day) WHERE released_at IS NULL;
+
+-- Days whose calls are in no place any more: what counts calls of such a day says that it lacks them.
+CREATE TABLE lost_day (
+    table_name text NOT NULL,
+    day        date NOT NULL,                       -- UTC
+    why        text NOT NULL,                       -- age, dataset_share, disk_full
+    dropped_at timestamptz NOT NULL,
+    PRIMARY KEY (table_name, day)
+);

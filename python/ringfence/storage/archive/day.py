@@ -22,7 +22,6 @@ from ringfence.database.columnar import columnar_reader
 from ringfence.database.connection import SCHEMA, Database
 from ringfence.database.partitions import Partition, drop_in_transaction
 from ringfence.storage.archive import parts
-from ringfence.storage.archive.file import remove_file, write_day
 from ringfence.storage.archive.place import ArchivePlace
 from ringfence.storage.retention import Drop
 
@@ -41,6 +40,8 @@ def copy_day(
     database: Database, place: ArchivePlace, partition: Partition, now: datetime, beat: Callable[[int], None]
 ) -> parts.Part | None:
     """Copy a closed day to the archive; None when it has no calls. UnavailableError: nothing is archived of it."""
+    from ringfence.storage.archive.file import remove_file, write_day  # Parquet is loaded when a day is archived
+
     begin = datetime(partition.day.year, partition.day.month, partition.day.day, tzinfo=UTC)
     query = sql.SQL("SELECT * FROM {} WHERE time >= {} AND time < {}").format(
         sql.Identifier(SCHEMA, partition.table), sql.Literal(begin), sql.Literal(begin + timedelta(days=1))

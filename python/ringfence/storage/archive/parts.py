@@ -7,12 +7,13 @@ from __future__ import annotations
 
 from dataclasses import asdict, dataclass
 from datetime import date, datetime
-from typing import Any, TypeAlias
+from typing import TYPE_CHECKING, Any, TypeAlias
 
 import psycopg
 from psycopg.rows import class_row
 
-from ringfence.storage.archive.file import WrittenFile
+if TYPE_CHECKING:
+    from ringfence.storage.archive.file import WrittenFile
 
 Connection: TypeAlias = psycopg.Connection[Any]
 
