@@ -1,10 +1,12 @@
 """Serves a mediation's application for the browser tests, in a process of its own as in life.
 
-`python -m tests.console.serve DATABASE_URL DATA_FOLDER` prints its address, then runs until it is terminated.
+`python -m tests.console.serve DATABASE_URL DATA_FOLDER [STORAGE]` prints its address, then runs until it is terminated;
+STORAGE is the section `storage` of the settings as JSON.
 """
 
 from __future__ import annotations
 
+import json
 import socket
 import sys
 from pathlib import Path
@@ -17,8 +19,8 @@ from ringfence.settings import Settings
 
 
 def main() -> None:
-    url, data = sys.argv[1:3]
-    settings = Settings.model_validate({"data": Path(data), "database": {"url": url}})
+    url, data, storage = (*sys.argv[1:], "{}")[:3]
+    settings = Settings.model_validate({"data": Path(data), "database": {"url": url}, "storage": json.loads(storage)})
     app = create_app(settings, Database(url, pool_size=6))
     listener = socket.create_server(("127.0.0.1", 0))
     print(f"http://127.0.0.1:{listener.getsockname()[1]}", flush=True)

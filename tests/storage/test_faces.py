@@ -55,11 +55,11 @@ def test_the_command_shows_what_is_kept_and_fails_when_the_disk_is_full(
 ) -> None:
     wait_until(lambda: mediation.client().get("storage").json()["last_round"])
     fill(database, "enum_event", 1, 50, now=today())
-    shown = ringfence("database", "status")
+    shown = ringfence("database", "storage")
     assert shown.returncode == 0, shown.stderr
     assert "storage.disk_path" in shown.stdout
     assert f"{today() - timedelta(days=1):%Y-%m-%d}" in shown.stdout
-    assert json.loads(ringfence("database", "status", "--json").stdout)["drops_now"] == []
+    assert json.loads(ringfence("database", "storage", "--json").stdout)["drops_now"] == []
     assert ringfence("database", "retain").returncode in (0, 4)
     status = ringfence("status")
     assert "storage" in status.stdout

@@ -97,8 +97,8 @@ def run_query(
     if connection.info.transaction_status is TransactionStatus.IDLE:
         # One committed state for all statements of the question, or counts and calls would differ by what came between.
         connection.execute("SET TRANSACTION ISOLATION LEVEL REPEATABLE READ")
-        hold_days(connection)
     with time_limit(connection, timeout_s):
+        hold_days(connection)
         buckets = cut_period(connection, query.grouping, query.zone, query.start, query.end)
         kept = kept_since(connection)
         asked = Asked(connection, query, buckets, _devices(connection, query), now or datetime.now(UTC), kept)

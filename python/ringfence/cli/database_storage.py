@@ -14,11 +14,16 @@ from ringfence.cli.output import print_json, print_line, print_table
 
 def add_commands(group: typer.Typer) -> None:
     """Add these commands to the group."""
-    for name, command in (("status", status), ("retain", retain), ("distribute", distribute), ("rebalance", rebalance)):
+    for name, command in (
+        ("storage", storage),
+        ("retain", retain),
+        ("distribute", distribute),
+        ("rebalance", rebalance),
+    ):
         group.command(name)(command)
 
 
-def status(as_json: JsonOption = False, config: ConfigOption = None, data: DataOption = None) -> None:
+def storage(as_json: JsonOption = False, config: ConfigOption = None, data: DataOption = None) -> None:
     """Show disk, tables, days, archive, and what is dropped next; exit code 1 when something is wrong."""
     with connect(settings_from(config, data)) as client:
         report = client.get("storage")
@@ -104,11 +109,15 @@ def _print_report(report: dict[str, Any]) -> None:
                 for one in archive["tables"]
             ],
         )
+    for table, count in report["lost_days"].items():
+        print_line(f"{table}: calls of {count} days went without an archive and are nowhere", "yellow")
     for one in report["drops_now"]:
         print_line(f"due now: {one['partition']} ({one['why']})")
     print_line(f"goes next: {report['drops_next'] or 'nothing; no closed day is held'}")
     done = report["last_round"]
     print_line(f"last looked at: {done['at'][:19] + ' UTC' if done else 'never'}")
+    for note in report["notes"]:
+        print_line(note, "yellow")
     if report["reason"] is not None:
         print_line(report["reason"], "red")
 

@@ -38,8 +38,9 @@ TABS = {
         "/policy/explain",
     ),
     "/devices": ("/devices", "/sites", "/number"),
+    "/availability": ("/availability", "/storage"),
 }
-FIRST_TABS = {"/calls": "Call log", "/policy": "Rules", "/devices": "Devices"}
+FIRST_TABS = {"/calls": "Call log", "/policy": "Rules", "/devices": "Devices", "/availability": "Availability"}
 
 ZONE_COOKIE = "ringfence_zone"
 THEME_COOKIE = "ringfence_theme"

@@ -32,13 +32,16 @@ class Stepwise(Protocol):
         """So far is done."""
 
 
+def keeping_of(settings: Settings, read_disk: DiskReader | None = None) -> Keeping:
+    """What rounds of these settings go by."""
+    return Keeping(settings.storage, read_disk or disk_reader(settings), archive_place(settings.storage.archive))
+
+
 class StorageKeeper:
     """Keeps the database of these settings within its limits."""
 
     def __init__(self, settings: Settings, read_disk: DiskReader | None = None) -> None:
-        self.keeping = Keeping(
-            settings.storage, read_disk or disk_reader(settings), archive_place(settings.storage.archive)
-        )
+        self.keeping = keeping_of(settings, read_disk)
         self.rounds = 0
         self.failed_rounds = 0
         self._busy = threading.Lock()
@@ -64,7 +67,7 @@ class StorageKeeper:
                 lambda what, rows: progress.at(rows, phase=f"archiving {what}"),
             )
             if done is None:
-                raise ConflictError("storage: a round of retention goes on already, see `ringfence database status`")
+                raise ConflictError("storage: a round of retention goes on already, see `ringfence database storage`")
             return done.as_json()
 
         return work

@@ -26,6 +26,10 @@ def storage_families(report: dict[str, Any], keeper: StorageKeeper) -> Iterator[
         days.add_metric([table], count)
     yield from (size, days)
     yield from _archive(report["archive"])
+    lost = GaugeMetricFamily("ringfence_storage_lost_days", "Days whose calls are nowhere", labels=["table"])
+    for table, count in report["lost_days"].items():
+        lost.add_metric([table], count)
+    yield lost
     yield GaugeMetricFamily(
         "ringfence_storage_due_days", "Days that a limit says must go now", len(report["drops_now"])
     )
@@ -36,6 +40,16 @@ def storage_families(report: dict[str, Any], keeper: StorageKeeper) -> Iterator[
     done = report["last_round"]
     if done is not None:
         at = datetime.fromisoformat(done["at"]).timestamp()
+        room = done["made_room"]
+        if room is not None:
+            yield GaugeMetricFamily(
+                "ringfence_storage_made_room_seconds",
+                "Unix time of the last round in which days went for want of room",
+                datetime.fromisoformat(room["at"]).timestamp(),
+            )
+        yield GaugeMetricFamily(
+            "ringfence_storage_waiting_days", "Days that are due and wait for the archive", len(set(done["waiting"]))
+        )
         yield GaugeMetricFamily("ringfence_storage_last_round_seconds", "Unix time of the last round, whosever", at)
         yield GaugeMetricFamily(
             "ringfence_storage_last_round_failures", "What the last round could not do", len(done["failures"])

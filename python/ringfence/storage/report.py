@@ -1,4 +1,4 @@
-"""What is kept, how large it is, what would go next: for `ringfence database status`, API, status and metrics."""
+"""What is kept, how large it is, what would go next: for `ringfence database storage`, API, status and metrics."""
 
 from __future__ import annotations
 
@@ -50,6 +50,7 @@ def storage_report(connection: psycopg.Connection[Any], keeping: Keeping, now: d
         "tables": _tables(connection),
         "days": _days(connection, [one for one in held if one.day <= today]),
         "archive": _archive(connection, keeping),
+        "archived_days": _archived_days(connection),
         "drops_now": [{"partition": one.partition.name, "why": one.why.value} for one in plan.drops],
         "drops_next": None if upcoming is None else upcoming.name,
         "short_bytes": plan.short_bytes,
@@ -185,6 +186,19 @@ def _archive(connection: psycopg.Connection[Any], keeping: Keeping) -> dict[str,
             for table in event_tables()
         ],
     }
+
+
+def _archived_days(connection: psycopg.Connection[Any]) -> list[dict[str, Any]]:
+    """Days of which the archive answers for calls, oldest first."""
+    found: dict[tuple[str, str], dict[str, Any]] = {}
+    for part in parts.all_parts(connection):
+        if part.released_at is None:
+            continue
+        key = (part.table_name, str(part.day))
+        one = found.setdefault(key, {"table": key[0], "day": key[1], "rows": 0, "bytes": 0})
+        one["rows"] += part.rows
+        one["bytes"] += part.bytes
+    return list(found.values())
 
 
 def _mib(size: int) -> str:
