@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import json
+import subprocess
+import sys
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
@@ -103,3 +105,14 @@ def test_one_round_at_a_time_in_a_process(database: Database, tmp_path: Path) ->
     wait_until(lambda: keeper.rounds == 1)
     assert keeper.failed_rounds == 0
     assert days(database) == []
+
+
+def test_a_mediation_starts_without_the_engine_of_the_archive() -> None:
+    program = (
+        "import sys; from ringfence.mediation.process import MediationProcess; from ringfence.settings import Settings;"
+        "from ringfence.storage.keeper import keeping_of;"
+        "keeping_of(Settings.model_validate({'storage': {'archive': {'to': 's3://bucket/prefix'}}}));"
+        "print(*sorted({'duckdb', 'boto3'} & set(sys.modules)))"
+    )
+    done = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True, check=True)
+    assert done.stdout.strip() == ""

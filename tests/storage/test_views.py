@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import random
 from datetime import UTC, datetime, timedelta
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -48,7 +49,7 @@ QUESTIONS = 60
 def questions() -> list[AnalyticsQuery]:
     """As people ask: any view, grouping, device, filter, period and zone."""
     choose = random.Random(13)
-    found = []
+    found: list[AnalyticsQuery] = []
     while len(found) < QUESTIONS:
         dataset = choose.choice(list(Dataset))
         view = choose.choice(views_of(dataset)).id
@@ -139,9 +140,8 @@ def test_every_question_has_the_same_answer_when_days_are_archived(busy: World, 
     ):
         period = {"start": FALL_BACK - timedelta(hours=20), "end": FALL_BACK + timedelta(hours=22), "zone": "UTC"}
         events = [e for e in busy.matching(dataset, wanted, None) if period["start"] <= e["time"] < period["end"]]
-        buckets = plain.per_bucket(
-            events, lambda time, by=grouping: plain.key_of(time, by, "UTC", FALL_BACK - timedelta(hours=20))
-        )
+        key = partial(plain.key_of, grouping=grouping, zone="UTC", start=period["start"])
+        buckets = plain.per_bucket(events, key)
         assert_agrees(busy, dataset, grouping, {**period, "filter": wanted}, events, buckets)
     assert len(replayed(busy)) == len(busy.events[Dataset.ENUM])
 

@@ -171,12 +171,11 @@ def follow_calls(
 
 def read_call(connection: psycopg.Connection, stream: int, sequence: int) -> Call:
     """One call by what its JSON names `stream` and `sequence`. NotFoundError: never was, or is kept no more."""
-    found = _fetch(
-        connection,
-        Dataset.ENUM,
-        ["stream_id = %(stream)s", "sequence = %(sequence)s"],
-        {"stream": stream, "sequence": sequence, "limit": 1},
-        _NEWEST_FIRST,
+    named = ["stream_id = %(stream)s", "sequence = %(sequence)s"]
+    values = {"stream": stream, "sequence": sequence, "limit": 1}
+    # Its time is not known: the whole archive is looked through, and only for what the database does not have.
+    found = _fetch(connection, Dataset.ENUM, named, values, _AS_ARRIVED) or _fetch(
+        connection, Dataset.ENUM, named, values, _NEWEST_FIRST
     )
     call = found[0] if found else None
     if not isinstance(call, Call):

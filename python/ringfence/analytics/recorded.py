@@ -51,6 +51,8 @@ SELECT time, device_id, source, destination, source_class, destination_class, di
 FROM enum_event WHERE time >= {start} AND time < {end} AND device_id IN ({devices})
 """
 
+_ORDER = ("time", "stream_id", "sequence")
+
 _HOURS = """
 SELECT date_trunc('hour', minute, 'UTC') AS hour, sum(calls)::bigint FROM call_minute
 WHERE dataset = %s AND device_id = ANY(%s) AND minute >= date_trunc('minute', %s::timestamptz) AND minute < %s
@@ -112,7 +114,7 @@ def read_calls(
     if only is not None:
         query += sql.SQL(" AND ") + only
     if in_order:
-        query += sql.SQL(" ORDER BY time, stream_id, sequence")
+        query += sql.SQL(" ORDER BY ") + sql.SQL(", ").join(map(sql.Identifier, _ORDER))
     text = query.as_string(None)
     # The day stays where it is, here or there, until its calls are read.
     with database.connection() as connection:
@@ -129,5 +131,4 @@ def _together(here: list[pa.RecordBatch], archived: pa.Table, *, in_order: bool)
         return archived
     calls = pa.Table.from_batches(here)
     calls = pa.concat_tables([calls, archived.select(calls.column_names).cast(calls.schema)])
-    order = [("time", "ascending"), ("stream_id", "ascending"), ("sequence", "ascending")]
-    return calls.sort_by(order) if in_order else calls
+    return calls.sort_by([(name, "ascending") for name in _ORDER]) if in_order else calls

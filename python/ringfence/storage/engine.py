@@ -102,7 +102,8 @@ def ask(
             for name, columns in SMALL_TABLES.items():
                 engine.register(name, _small_table(connection, name, columns))
             _make_view(engine, connection, table, parts, sight, live)
-            return engine.sql(text, params=used).to_arrow_table()
+            found: pa.Table = engine.sql(text, params=used).to_arrow_table()
+            return found
         except duckdb.InterruptException:
             raise UnavailableError(
                 f"archive: the question timed out after {timeout_s:g} s: choose a shorter period"
@@ -118,8 +119,8 @@ def _shared() -> duckdb.DuckDBPyConnection:
     """One engine a process: its memory is the bound of all questions together. What it spills is gone with it."""
     spill = tempfile.TemporaryDirectory(prefix="ringfence-archive-")
     weakref.finalize(_shared, spill.cleanup)
-    config = {"threads": _THREADS, "memory_limit": _MEMORY, "temp_directory": spill.name}
-    return duckdb.connect(config={**config, "autoinstall_known_extensions": False})
+    config: dict[str, Any] = {"threads": _THREADS, "memory_limit": _MEMORY, "temp_directory": spill.name}
+    return duckdb.connect(config=config | {"autoinstall_known_extensions": False})
 
 
 @contextmanager

@@ -28,7 +28,7 @@ from ringfence.storage.archive import parts
 from ringfence.storage.archive.day import CopyIsStaleError, copy_day, record_drop, release_day
 from ringfence.storage.archive.place import ArchivePlace
 from ringfence.storage.disk import DiskReader
-from ringfence.storage.lost import record_lost
+from ringfence.storage.lost import forget_lost, record_lost
 from ringfence.storage.retention import DatasetLimit, Drop, Limits, Plan, Why, plan_drops
 from ringfence.storage.rollups import expire_rollups
 from ringfence.storage.round import Round, read_round, write_round
@@ -197,7 +197,9 @@ class _Work:
             if had_calls:  # before they go: a question may never find them missing without a word
                 record_lost(connection, partition.table, partition.day, drop.why.value, self._now)
         dropped = drop_days(self._database, partition.table, lambda day: day == partition.day)
-        if partition.day not in dropped:
+        if partition.day not in dropped:  # somebody else is at it, or it failed: the next round looks again
+            with self._database.connection() as connection:
+                forget_lost(connection, partition.table, partition.day)
             return
         with self._database.connection() as connection:
             record_drop(connection, drop, None, None)

@@ -23,6 +23,11 @@ def record_lost(connection: psycopg.Connection[Any], table: str, day: date, why:
     connection.execute(_LOSE, (table, day, why, now))
 
 
+def forget_lost(connection: psycopg.Connection[Any], table: str, day: date) -> None:
+    """Take back a note: the day is still there."""
+    connection.execute("DELETE FROM lost_day WHERE table_name = %s AND day = %s", (table, day))
+
+
 def lost_days(connection: psycopg.Connection[Any], table: str, start: datetime, end: datetime) -> list[date]:
     """The days of [start, end), by UTC, of which calls are gone."""
     last = (end - timedelta(microseconds=1)).astimezone(UTC).date()

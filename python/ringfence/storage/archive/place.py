@@ -27,7 +27,7 @@ if TYPE_CHECKING:
 
 _BLOCK = 4 << 20
 _CONNECT_TIMEOUT_S = 5.0
-_REQUEST_TIMEOUT_S = 60.0
+_REQUEST_TIMEOUT_S = 30.0
 # Who asks waits for an answer; what is to be archived is tried again in the next round.
 _ATTEMPTS = 2
 
