@@ -138,9 +138,10 @@ def test_every_question_has_the_same_answer_when_days_are_archived(busy: World, 
         (Dataset.ENUM, EventFilter(number="+12105550100"), "day"),
         (Dataset.SIP, EventFilter(destination="+44*"), "hour"),
     ):
-        period = {"start": FALL_BACK - timedelta(hours=20), "end": FALL_BACK + timedelta(hours=22), "zone": "UTC"}
-        events = [e for e in busy.matching(dataset, wanted, None) if period["start"] <= e["time"] < period["end"]]
-        key = partial(plain.key_of, grouping=grouping, zone="UTC", start=period["start"])
+        begin, end = FALL_BACK - timedelta(hours=20), FALL_BACK + timedelta(hours=22)
+        period = {"start": begin, "end": end, "zone": "UTC"}
+        events = [e for e in busy.matching(dataset, wanted, None) if begin <= e["time"] < end]
+        key = partial(plain.key_of, grouping=grouping, zone="UTC", start=begin)
         buckets = plain.per_bucket(events, key)
         assert_agrees(busy, dataset, grouping, {**period, "filter": wanted}, events, buckets)
     assert len(replayed(busy)) == len(busy.events[Dataset.ENUM])
