@@ -13,7 +13,7 @@ from ringfence.database.connection import Database
 from ringfence.storage.places import archived_parts
 from ringfence.storage.reach import fetch_both, fetch_everywhere
 
-QUESTIONS = 12
+QUESTIONS = 6
 
 # Additive: groups with counts, sums and maxima, which `fetch_both` may be asked.
 GROUPS = """

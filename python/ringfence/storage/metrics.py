@@ -41,12 +41,11 @@ def storage_families(report: dict[str, Any], keeper: StorageKeeper) -> Iterator[
     if done is not None:
         at = datetime.fromisoformat(done["at"]).timestamp()
         room = done["made_room"]
-        if room is not None:
-            yield GaugeMetricFamily(
-                "ringfence_storage_made_room_seconds",
-                "Unix time of the last round in which days went for want of room",
-                datetime.fromisoformat(room["at"]).timestamp(),
-            )
+        yield GaugeMetricFamily(
+            "ringfence_storage_made_room_seconds",
+            "Unix time of the last round in which days went for want of room, 0 when none ever did",
+            datetime.fromisoformat(room["at"]).timestamp() if room is not None else 0.0,
+        )
         yield GaugeMetricFamily(
             "ringfence_storage_waiting_days", "Days that are due and wait for the archive", len(set(done["waiting"]))
         )
