@@ -102,9 +102,9 @@ class _Page:
                 with Tag("section", classes="card"):
                     Tag("h2", "Takes in the database")
                     _lay_out_sizes(report)
-            with Tag("section", classes="card"):
-                Tag("h2", "Last round")
-                _lay_out_round(report["last_round"])
+                with Tag("section", classes="card"):
+                    Tag("h2", "Last round")
+                    _lay_out_round(report["last_round"])
 
     async def _retain(self) -> None:
         session = self.view.session
