@@ -153,6 +153,10 @@ bench-ingest: setup ## Measure ingest beside PostgreSQL's own binary COPY
 bench-analytics: $(VENV)/dist.stamp ## Measure every view of Analytics over thirty days of eight devices
 	@$(BIN)/python bench/analytics.py
 
+.PHONY: bench-storage
+bench-storage: $(VENV)/dist.stamp ## Measure octets an event in the database and in the archive
+	@$(BIN)/python bench/storage.py
+
 .PHONY: bench-probe
 bench-probe: setup ## Measure the probe beside tshark, sngrep and sipgrep
 	@$(BIN)/python bench/probe/run.py

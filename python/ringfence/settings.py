@@ -394,6 +394,48 @@ class SiteSettings(_Section):
     own_ranges: tuple[str, ...] = Field((), description="the site's own number ranges, as patterns")
 
 
+class DatasetStorageSettings(_Section):
+    """How long the calls of a dataset stay in the database; days are dropped whole, the oldest first."""
+
+    days: int = Field(90, ge=1, le=400, description="whole days that are kept, beside today")
+    disk_percent: int = Field(70, ge=1, le=95, description="most of the disk that the dataset may take")
+
+
+class ArchiveSettings(_Section):
+    """Parquet archive of closed days: without `to` a day that is dropped is gone."""
+
+    to: str | None = Field(
+        None, pattern=r"^(/|s3://[^/]+).*", description="folder, or s3://BUCKET/PREFIX, that takes the archive"
+    )
+    after_days: int = Field(2, ge=1, le=399, description="days after its end that a day is archived")
+    endpoint: str | None = Field(None, description="S3 server, http(s)://HOST:PORT; default: Amazon's")
+    region: str | None = Field(None, description="S3 region; default: what the AWS environment says")
+
+
+class StorageSettings(_Section):
+    """What the database keeps, and what happens before its disk is full."""
+
+    enum: DatasetStorageSettings = DatasetStorageSettings()
+    sip: DatasetStorageSettings = DatasetStorageSettings()
+    minute_days: int = Field(400, ge=1, le=3660, description="days that counts per minute are kept")
+    hour_days: int = Field(1100, ge=1, le=3660, description="days that counts per hour and day are kept")
+    full_percent: int = Field(
+        85, ge=10, le=98, description="use of the disk, whoever fills it, from which the oldest days are dropped"
+    )
+    drop_unarchived: bool = Field(
+        False,
+        description="on a disk beyond full_percent, drop a day even if the archive cannot take it: its calls are lost",
+    )
+    disk_path: Path | None = Field(
+        None, description="folder on the database's disk; default: that of the embedded database"
+    )
+    disk_bytes: int | None = Field(
+        None, ge=1 << 26, description="size of the database's disk, where it is another machine's"
+    )
+    check_s: float = Field(30.0, ge=1, le=3600, description="how often disk and days are looked at")
+    archive: ArchiveSettings = ArchiveSettings()
+
+
 class LogSettings(_Section):
     """Logs: one named event with fields a line; `ringfence logs` reads them wherever they go."""
 
@@ -434,6 +476,7 @@ class Settings(_Section):
     mail: MailSettings = MailSettings()
     accounts: AccountsSettings = AccountsSettings()
     site: SiteSettings = SiteSettings()
+    storage: StorageSettings = StorageSettings()
     log: LogSettings = LogSettings()
     availability: AvailabilitySettings = AvailabilitySettings()
 

@@ -5,6 +5,7 @@ One application and one browser serve all tests of the folder; each test has its
 
 from __future__ import annotations
 
+import json
 import os
 import re
 import subprocess
@@ -88,10 +89,27 @@ def workshop(
             yield console
 
 
+@pytest.fixture(scope="module")
+def warehouse(
+    postgres_server: EmbeddedServer, _database_template: str, tmp_path_factory: pytest.TempPathFactory
+) -> Iterator[Console]:
+    """Another one, with days of calls, an archive, and a disk whose size is set; rounds are for the tests to run."""
+    archive = tmp_path_factory.mktemp("archive")
+    storage = {"enum": {"days": 4}, "sip": {"days": 400}, "disk_bytes": 1 << 30, "check_s": 3600}
+    with _own_database(postgres_server, _database_template, f"{DATABASE}_warehouse") as database:
+        seed_workshop(database, datetime.now(UTC))
+        with _serving(
+            database,
+            tmp_path_factory.mktemp("warehouse-data"),
+            json.dumps({**storage, "archive": {"to": str(archive)}}),
+        ) as console:
+            yield console
+
+
 @contextmanager
-def _serving(database: Database, data: Path) -> Iterator[Console]:
+def _serving(database: Database, data: Path, storage: str = "{}") -> Iterator[Console]:
     process = subprocess.Popen(
-        [sys.executable, "-m", "tests.console.serve", database.url, str(data)],
+        [sys.executable, "-m", "tests.console.serve", database.url, str(data), storage],
         stdout=subprocess.PIPE,
         text=True,
         cwd=ROOT,

@@ -39,6 +39,7 @@ PAGES = {
     "analytics-parts": "/analytics?dataset=sip&view=response_codes&range=6h",
     "analytics-health": "/analytics?view=device_health&range=6h",
     "availability": "/availability",
+    "storage": "/storage",
     "functional-test": "/functional-test",
     "functional-test-run": "/functional-test?run=R-1",
     "audit": "/audit",

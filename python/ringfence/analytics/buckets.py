@@ -12,6 +12,7 @@ from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
 
 import psycopg
+from psycopg import sql
 
 from ringfence.errors import InvalidInputError, UnavailableError
 
@@ -111,7 +112,8 @@ def cut_period(connection: psycopg.Connection, grouping: str, zone: str, start: 
 @contextmanager
 def time_limit(connection: psycopg.Connection, seconds: float = QUERY_TIMEOUT_S) -> Iterator[None]:
     """Bound the statements inside. One that takes longer ends as UnavailableError, never as an empty result."""
-    connection.execute("SELECT set_config('statement_timeout', %s, true)", [str(max(1, int(seconds * 1000)))])
+    # SET, which unlike a SELECT does not fix the state that a transaction sees.
+    connection.execute(sql.SQL("SET LOCAL statement_timeout = {}").format(sql.Literal(max(1, int(seconds * 1000)))))
     try:
         yield
     except psycopg.errors.QueryCanceled:

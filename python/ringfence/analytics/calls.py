@@ -8,7 +8,7 @@ holds.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from typing import Any, TypeAlias
@@ -16,14 +16,16 @@ from typing import Any, TypeAlias
 import psycopg
 from psycopg.rows import dict_row
 
-from ringfence._native import parse_source
 from ringfence.analytics.buckets import QUERY_TIMEOUT_S, time_limit
-from ringfence.analytics.cursor import Cursor, call_name
+from ringfence.analytics.cursor import Cursor
+from ringfence.analytics.enum_calls import ENUM_PAGE, Call, enum_call
 from ringfence.analytics.filters import FILTERS, EventFilter
 from ringfence.analytics.filters import conditions as conditions_of
 from ringfence.analytics.sip_calls import SIP_PAGE, SipCall, sip_call
-from ringfence.analytics.words import number_text
 from ringfence.errors import InvalidInputError, NotFoundError
+from ringfence.storage.archive.parts import Part
+from ringfence.storage.places import archived_parts
+from ringfence.storage.reach import ask_archive
 from ringfence.vocabulary import (
     Action,
     Attestation,
@@ -32,9 +34,9 @@ from ringfence.vocabulary import (
     CallType,
     Dataset,
     Direction,
-    NumberClass,
-    Reason,
 )
+
+__all__ = ["AnyCall", "Call", "CallFilter", "find_calls", "follow_calls", "read_call", "read_calls", "stream_of"]
 
 MAX_LIMIT = 10_000  # of one page
 MAX_EXPORT = 10_000_000  # of one export, page after page
@@ -43,6 +45,7 @@ MAX_EXPORT = 10_000_000  # of one export, page after page
 _FIRST_PERIOD = timedelta(seconds=1)
 _GROWTH = 8
 _LONGEST_PERIOD = timedelta(days=400)
+_INSTANT = timedelta(microseconds=1)
 
 
 @dataclass(frozen=True)
@@ -83,88 +86,10 @@ class CallFilter:
         return EventFilter(**{name: getattr(self, name) for name in FILTERS})
 
 
-@dataclass(frozen=True)
-class Call:
-    """One call as people read it: words, rule names, E.164 with plus or the raw text."""
-
-    time: datetime
-    dataset: str
-    device: str
-    source: str
-    destination: str
-    direction: str
-    action: str
-    rule: str | None
-    reason: str
-    target: str | None
-    policy_version: int
-    latency_us: float
-    peer: str
-    stream: int
-    sequence: int
-    monitored: tuple[str, ...]
-    # What the source URI has of `tgrp`, `trunk-context`, `rn`, `cic`: the trunk, and how the call is routed.
-    source_parameters: Mapping[str, str]
-    reported_time: datetime | None
-    source_class: str
-    destination_class: str
-
-    @property
-    def cursor(self) -> Cursor:
-        """Where the page after this call begins."""
-        return Cursor(self.time, self.stream, self.sequence)
-
-    @property
-    def id(self) -> str:
-        """Names the call for good, in addresses and in the API."""
-        return call_name(Dataset.ENUM, self.cursor)
-
-    def as_json(self) -> dict[str, Any]:
-        """Plain values for JSON; `reported_time` only where the device's clock could not be believed.
-
-        `source` is null when the SBC sent none; a caller that hides says so in words (`anonymous`).
-        """
-        values = {
-            "id": self.id,
-            "time": self.time.isoformat(timespec="microseconds"),
-            "dataset": self.dataset,
-            "device": self.device,
-            "source": None if self.source_class == NumberClass.ABSENT.word else self.source,
-            "destination": self.destination,
-            "direction": self.direction,
-            "action": self.action,
-            "rule": self.rule,
-            "policy_version": self.policy_version,
-            "reason": self.reason,
-            "target": self.target,
-            "source_class": self.source_class,
-            "destination_class": self.destination_class,
-            "latency_us": self.latency_us,
-            "peer": self.peer,
-            "stream": self.stream,
-            "sequence": self.sequence,
-            "monitored": list(self.monitored),
-            "source_parameters": dict(self.source_parameters),
-        }
-        if self.reported_time is not None:
-            values["reported_time"] = self.reported_time.isoformat(timespec="microseconds")
-        return values
-
-
 AnyCall: TypeAlias = Call | SipCall
 
 _AT_SITE = "device_id IN (SELECT device_id FROM device JOIN site USING (site_id) WHERE site.name = %(site)s)"
 
-# Names are looked up for the page's rows only.
-_PAGE = """
-SELECT page.*, device.name AS device, policy_rule.name AS rule,
-       ARRAY(SELECT coalesce(r.name, '#' || m.id) FROM unnest(page.monitored) WITH ORDINALITY AS m (id, place)
-             LEFT JOIN policy_rule AS r ON r.rule_id = m.id ORDER BY m.place) AS monitored_names
-FROM ({rows}) AS page
-LEFT JOIN device USING (device_id)
-LEFT JOIN policy_rule USING (rule_id)
-ORDER BY {order}
-"""
 _SEARCHED = "SELECT * FROM {table} WHERE {conditions} ORDER BY {order} LIMIT %(limit)s"
 # One by one: with its time each is found in its own partition, through both BRIN indexes.
 _NAMED = """
@@ -246,12 +171,11 @@ def follow_calls(
 
 def read_call(connection: psycopg.Connection, stream: int, sequence: int) -> Call:
     """One call by what its JSON names `stream` and `sequence`. NotFoundError: never was, or is kept no more."""
-    found = _fetch(
-        connection,
-        Dataset.ENUM,
-        ["stream_id = %(stream)s", "sequence = %(sequence)s"],
-        {"stream": stream, "sequence": sequence, "limit": 1},
-        _AS_ARRIVED,
+    named = ["stream_id = %(stream)s", "sequence = %(sequence)s"]
+    values = {"stream": stream, "sequence": sequence, "limit": 1}
+    # Its time is not known: the whole archive is looked through, and only for what the database does not have.
+    found = _fetch(connection, Dataset.ENUM, named, values, _AS_ARRIVED) or _fetch(
+        connection, Dataset.ENUM, named, values, _NEWEST_FIRST
     )
     call = found[0] if found else None
     if not isinstance(call, Call):
@@ -263,9 +187,33 @@ def read_calls(
     connection: psycopg.Connection, dataset: Dataset, keys: Sequence[tuple[datetime, int, int]]
 ) -> list[AnyCall]:
     """The calls with these (time, stream, sequence), newest first; those that are kept no more are left out."""
-    times, streams, sequences = zip(*keys, strict=True) if keys else ((), (), ())
+    if not keys:
+        return []
+    times, streams, sequences = zip(*keys, strict=True)
     values = {"times": list(times), "streams": list(streams), "sequences": list(sequences)}
-    return _read(connection, dataset, _NAMED.format(table=_TABLES[dataset]), values, _NEWEST_FIRST)
+    table = _TABLES[dataset]
+    parts = archived_parts(connection, table, min(times), max(times) + _INSTANT)
+    found = _read(connection, dataset, _NAMED.format(table=table), values, _NEWEST_FIRST)
+    if parts and len(found) < len(set(keys)):
+        found += _read_archived(connection, dataset, set(keys), parts)
+        found.sort(key=lambda call: (call.time, call.stream, call.sequence), reverse=True)
+    return found
+
+
+def _read_archived(
+    connection: psycopg.Connection, dataset: Dataset, keys: set[tuple[datetime, int, int]], parts: Sequence[Part]
+) -> list[AnyCall]:
+    """Those of the calls that these parts have."""
+    times = [time for time, _, _ in keys]
+    rows = (
+        f"SELECT * FROM {_TABLES[dataset]} WHERE time BETWEEN %(first)s AND %(last)s"  # noqa: S608 — our name
+        " AND time = ANY(%(times)s::timestamptz[])"
+    )
+    values = {"times": times, "first": min(times), "last": max(times)}
+    page, made = _SHAPES[dataset]
+    statement = page.format(rows=rows, order=_NEWEST_FIRST)
+    found = ask_archive(connection, statement, values, _TABLES[dataset], parts)
+    return [made(row) for row in found if (row["time"], row["stream_id"], row["sequence"]) in keys]
 
 
 def stream_of(connection: psycopg.Connection, device: str, journal: int, number: int) -> int:
@@ -341,38 +289,35 @@ def _fetch(
     connection: psycopg.Connection, dataset: Dataset, conditions: list[str], values: dict[str, Any], order: str
 ) -> list[AnyCall]:
     rows = _SEARCHED.format(table=_TABLES[dataset], conditions=" AND ".join(conditions), order=order)
-    return _read(connection, dataset, rows, values, order)
+    # What just arrived (`_AS_ARRIVED`) is never of a day that only the archive has.
+    return _read(connection, dataset, rows, values, order, is_reaching=order == _NEWEST_FIRST)
 
 
 def _read(
-    connection: psycopg.Connection, dataset: Dataset, rows: str, values: dict[str, Any], order: str
+    connection: psycopg.Connection,
+    dataset: Dataset,
+    rows: str,
+    values: dict[str, Any],
+    order: str,
+    *,
+    is_reaching: bool = False,
 ) -> list[AnyCall]:
-    page = SIP_PAGE if dataset is Dataset.SIP else _PAGE
-    made: Callable[[dict[str, Any]], AnyCall] = sip_call if dataset is Dataset.SIP else _call
+    """Calls in `order`; with `is_reaching` those of archived days too, newest first, at most the values' `limit`."""
+    page, made = _SHAPES[dataset]
+    statement = page.format(rows=rows, order=order)
+    table, since, until = _TABLES[dataset], values.get("since"), values.get("until")
+    parts = archived_parts(connection, table, since, until) if is_reaching else ()
     with connection.cursor(row_factory=dict_row) as cursor:
-        return [made(row) for row in cursor.execute(page.format(rows=rows, order=order).encode(), values)]
+        found = cursor.execute(statement.encode(), values).fetchall()
+    if parts:
+        found += ask_archive(connection, statement, values, table, parts)
+        found.sort(key=lambda row: (row["time"], row["stream_id"], row["sequence"]), reverse=True)
+        found = found[: values["limit"]]
+    return [made(row) for row in found]
 
 
-def _call(row: dict[str, Any]) -> Call:
-    return Call(
-        time=row["time"].astimezone(UTC),
-        dataset=Dataset.ENUM.word,
-        device=row["device"] or f"#{row['device_id']}",
-        source=number_text(row["source"], row["source_raw"], row["source_class"]),
-        destination=number_text(row["destination"], row["destination_raw"], row["destination_class"]),
-        direction=Direction.word_of(row["direction"]),
-        action=Action.word_of(row["action"]),
-        rule=row["rule"] or (f"#{row['rule_id']}" if row["rule_id"] else None),
-        reason=Reason.word_of(row["reason"]),
-        target=f"+{row['target']}" if row["target"] else None,
-        policy_version=row["policy_version"],
-        latency_us=row["latency_ns"] / 1000,
-        peer=f"[{row['peer']}]:{row['peer_port']}" if ":" in row["peer"] else f"{row['peer']}:{row['peer_port']}",
-        stream=row["stream_id"],
-        sequence=row["sequence"],
-        monitored=tuple(row["monitored_names"]),
-        source_parameters=parse_source(row["source_raw"] or ""),
-        reported_time=row["reported_time"] and row["reported_time"].astimezone(UTC),
-        source_class=NumberClass.word_of(row["source_class"]),
-        destination_class=NumberClass.word_of(row["destination_class"]),
-    )
+# How calls of a dataset are read, and what is made of a row.
+_SHAPES: dict[Dataset, tuple[str, Callable[[dict[str, Any]], AnyCall]]] = {
+    Dataset.ENUM: (ENUM_PAGE, enum_call),
+    Dataset.SIP: (SIP_PAGE, sip_call),
+}

@@ -9,11 +9,14 @@ from __future__ import annotations
 from collections import defaultdict
 from collections.abc import Sequence
 from dataclasses import dataclass
+from datetime import datetime
 from typing import Any, TypeAlias
 
 from ringfence.analytics.filters import OUTCOME_COLUMNS, conditions
 from ringfence.analytics.question import TABLES, Asked, Row
 from ringfence.analytics.spans import Span, spans_of
+from ringfence.storage.lost import lost_days
+from ringfence.storage.reach import fetch_both, fetch_everywhere
 from ringfence.vocabulary import CallResult, Dataset
 
 # RFC 6076 section 4.6: neither success nor failure of an attempt, its originator tries again or elsewhere.
@@ -137,8 +140,22 @@ def period_values(asked: Asked) -> dict[str, Any]:
 
 
 def read_calls(asked: Asked, statement: str, values: dict[str, Any]) -> list[Row]:
-    """Rows of a statement over the calls of a dataset, additive in each group: the one way that views read calls."""
-    return asked.connection.execute(statement.encode(), values).fetchall()
+    """Rows of a statement over the calls from `start` to `end` of the values, here and in the archive.
+
+    What an archived day says and what the database says stand beside each other: the caller adds up the rows of a
+    group. UnavailableError when the archive cannot be reached: a view never leaves calls out. Days whose calls are
+    gone for good are named in `lost`.
+    """
+    return fetch_both(asked.connection, statement, values, TABLES[asked.query.dataset], values["start"], values["end"])
+
+
+def read_calls_together(
+    asked: Asked, statement: str, values: dict[str, Any], since: datetime | None = None
+) -> list[Row]:
+    """The same for statements whose rows do not add up: ranks, busiest seconds. They read calls from `since` on."""
+    table, start = TABLES[asked.query.dataset], since or values["start"]
+    asked.lost.update(lost_days(asked.connection, table, start, values["end"]))
+    return fetch_everywhere(asked.connection, statement, values, table, start, values["end"])
 
 
 def count(asked: Asked, measures: Sequence[str], words: Sequence[str] = ()) -> Counts:
@@ -149,10 +166,10 @@ def count(asked: Asked, measures: Sequence[str], words: Sequence[str] = ()) -> C
     raw_conditions(asked)  # refuses a filter that the dataset does not have
     given = asked.query.filter.given - {"site"}
     is_of_minutes = tuple(measures) == ("calls",) and set(words) <= {"outcome"} and given <= OF_MINUTES
-    if is_of_minutes and asked.query.grouping == "minute":
+    if is_of_minutes and asked.query.grouping == "minute" and asked.buckets.start >= asked.kept.minutes:
         return _count_minutes(asked, words)
     found: Counts = defaultdict(lambda: dict.fromkeys(measures, 0))
-    for span in spans_of(asked.buckets, asked.query.grouping, is_kept=given <= OF_FIGURES):
+    for span in spans_of(asked.buckets, asked.query.grouping, asked.kept, is_kept=given <= OF_FIGURES):
         read = _read_calls if span.store == "calls" else _read_kept
         for row in read(asked, span, measures, words):
             figures = found[row[: 1 + len(words)]]

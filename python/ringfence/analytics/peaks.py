@@ -10,7 +10,7 @@ from __future__ import annotations
 from datetime import datetime, timedelta
 from typing import Any
 
-from ringfence.analytics.counting import count, raw_conditions, read_calls
+from ringfence.analytics.counting import count, raw_conditions, read_calls_together
 from ringfence.analytics.question import TABLES, Asked, Row
 
 _SECONDS = """
@@ -55,23 +55,25 @@ FROM minutes WHERE minute >= %(start)s AND minute < %(end)s GROUP BY 1
 
 # Each call that was up at some instant of the grid adds one at the first such instant, and takes it away at the first
 # one after its end; the sum up to an instant is how many were up then. No call lasts longer than the longest known.
+_LONGEST = """
+SELECT coalesce(max(total_ms_max), 0) FROM call_hour
+WHERE dataset = 2 AND hour > %(start)s::timestamptz - interval '26 days' AND hour < %(end)s
+"""
+# What milliseconds in 32 bits can say.
+_EVER = timedelta(days=25)
 _UP = """
-WITH longest AS (
-    SELECT coalesce(max(total_ms_max), 0) AS ms FROM call_hour
-    WHERE dataset = 2 AND hour > %(start)s::timestamptz - interval '26 days' AND hour < %(end)s
-), change AS (
+WITH change AS (
     SELECT greatest(to_timestamp(ceil(extract(epoch FROM time) / %(step_s)s) * %(step_s)s), %(start)s) AS instant,
            to_timestamp(ceil(extract(epoch FROM time + total_ms * interval '1 ms') / %(step_s)s) * %(step_s)s) AS gone
-    FROM sip_event, longest
-    WHERE time >= %(start)s::timestamptz - longest.ms * interval '1 ms' AND time < %(end)s{conditions}
+    FROM sip_event WHERE time >= %(since)s AND time < %(end)s{conditions}
 ), changes AS (
     SELECT instant, count(*) AS calls FROM change WHERE instant < gone AND gone > %(start)s GROUP BY 1
     UNION ALL
     SELECT gone, -count(*) FROM change WHERE instant < gone AND gone > %(start)s GROUP BY 1
 ), grid AS (
     SELECT instant, sum(sum(coalesce(calls, 0))) OVER (ORDER BY instant) AS up
-    FROM generate_series(%(start)s::timestamptz, %(last)s::timestamptz, make_interval(secs => %(step_s)s))
-         AS instant LEFT JOIN changes USING (instant) GROUP BY instant
+    FROM generate_series(%(start)s::timestamptz, %(last)s::timestamptz, %(step_s)s * interval '1 second')
+         AS look (instant) LEFT JOIN changes USING (instant) GROUP BY instant
 )
 SELECT (%(slots)s::integer[])[width_bucket(instant, %(bounds)s::timestamptz[])], sum(up)::bigint, max(up)::bigint
 FROM grid GROUP BY 1
@@ -117,9 +119,9 @@ def fetch_concurrent(asked: Asked) -> list[Row]:
 
 def _peaks(asked: Asked) -> dict[int, int]:
     where, values = raw_conditions(asked)
-    if asked.query.filter.given - {"site"} or asked.query.grouping == "second":
+    if _is_of_calls(asked) or asked.query.grouping == "second":
         statement = _SECONDS.format(table=TABLES[asked.query.dataset], conditions=where)
-        return dict(read_calls(asked, statement, values))
+        return dict(read_calls_together(asked, statement, values))
     values["dataset"] = int(asked.query.dataset)
     statement = _MINUTES if asked.devices is not None and len(asked.devices) == 1 else _TOGETHER
     return dict(asked.connection.execute(statement.encode(), values).fetchall())
@@ -128,11 +130,26 @@ def _peaks(asked: Asked) -> dict[int, int]:
 def _up(asked: Asked, step_s: int, until: datetime) -> dict[int, tuple[int, int]]:
     where, values = raw_conditions(asked)
     more: dict[str, Any] = {"step_s": step_s, "last": until - timedelta(microseconds=1)}
-    if asked.query.filter.given - {"site"} or step_s == 1:
-        found = read_calls(asked, _UP.format(conditions=where), {**values, **more})
+    if _is_of_calls(asked) or step_s == 1:
+        since = asked.buckets.start - _longest(asked, values)
+        statement = _UP.format(conditions=where)
+        found = read_calls_together(asked, statement, {**values, **more, "since": since}, since)
     else:
         found = asked.connection.execute(_UP_KEPT.encode(), {**values, **more}).fetchall()
     return {slot: (total, peak) for slot, total, peak in found}
+
+
+def _is_of_calls(asked: Asked) -> bool:
+    """Whether no count that is kept says it: of other filters than the site, or of minutes that are kept no more."""
+    return bool(asked.query.filter.given - {"site"}) or asked.buckets.start < asked.kept.minutes
+
+
+def _longest(asked: Asked, values: dict[str, Any]) -> timedelta:
+    """How long before the period a call that was up in it may have begun."""
+    if asked.buckets.start - _EVER < asked.kept.hours:
+        return _EVER
+    row = asked.connection.execute(_LONGEST, values).fetchone()
+    return timedelta(milliseconds=row[0] if row else 0)
 
 
 def _instants(asked: Asked, step_s: int, until: datetime) -> list[int]:

@@ -8,13 +8,14 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import dataclass, field
-from datetime import datetime
+from datetime import date, datetime
 from typing import Any, TypeAlias
 
 import psycopg
 
 from ringfence.analytics.buckets import Buckets
 from ringfence.analytics.filters import EventFilter
+from ringfence.storage.rollups import ALWAYS, KeptSince
 from ringfence.vocabulary import Action, CallResult, Dataset
 
 MAX_LIMIT = 1000
@@ -58,13 +59,18 @@ class AnalyticsQuery:
 
 @dataclass(frozen=True)
 class Asked:
-    """A question on its way. `devices` None: all; else those of the device and the site that were asked for."""
+    """A question on its way. `devices` None: all; else those of the device and the site that were asked for.
+
+    `kept` says from when on counts are whole; `lost` gathers the days whose calls had to be counted and are gone.
+    """
 
     connection: psycopg.Connection
     query: AnalyticsQuery
     buckets: Buckets
     devices: list[int] | None
     now: datetime
+    kept: KeptSince = ALWAYS
+    lost: set[date] = field(default_factory=set)
 
 
 @dataclass(frozen=True)

@@ -5,7 +5,8 @@ Console and reports show the same by the same words.
 
 from __future__ import annotations
 
-from datetime import datetime
+from collections.abc import Sequence
+from datetime import date, datetime
 from typing import Any
 
 from ringfence.analytics.views import VIEWS, AnalyticsResult
@@ -133,6 +134,14 @@ def column_title(name: str) -> str:
 def has_totals(result: AnalyticsResult) -> bool:
     """Whether the calls of its rows add up to the calls of the period."""
     return "calls" in result.columns and "rank" not in result.columns and result.query.view != "device_health"
+
+
+def lost_in_words(lost: Sequence[date]) -> str | None:
+    """What a reader must know of days whose calls are gone; None when none is."""
+    if not lost:
+        return None
+    days = str(lost[0]) if len(lost) == 1 else f"{len(lost)} days from {lost[0]} to {lost[-1]}"
+    return f"The calls of {days} (UTC) are kept no more, and are not in these figures."
 
 
 def total_calls(result: AnalyticsResult) -> int:

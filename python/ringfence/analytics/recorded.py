@@ -1,7 +1,8 @@
 """Recorded calls in bulk, as Arrow: what simulation replays and list entries are counted from.
 
-A period is read hour by hour, so that it can be told how far it is, and stopped. Which hours have calls, and how many,
-the minute counts say; they stay when the calls themselves are dropped by age, so what is missing is known exactly.
+A period is read hour by hour, so that it can be told how far it is, and stopped; hours of archived days come from the
+archive. Which hours have calls, and how many, the minute counts say; they stay when the calls themselves are dropped by
+age, so what is missing is known exactly.
 """
 
 from __future__ import annotations
@@ -14,7 +15,9 @@ import pyarrow as pa
 from psycopg import Connection, sql
 
 from ringfence.database.columnar import ColumnarReader
+from ringfence.database.connection import Database
 from ringfence.errors import InvalidInputError, NotFoundError
+from ringfence.storage.reach import read_archive
 from ringfence.vocabulary import Dataset
 
 HOUR = timedelta(hours=1)
@@ -45,8 +48,10 @@ SELECT time, device_id, source, destination, source_class, destination_class, di
        CASE WHEN source = 0 THEN source_raw END AS source_raw,
        CASE WHEN destination = 0 THEN destination_raw END AS destination_raw,
        action, reason, rule_id, target, policy_version, monitored, stream_id, sequence
-FROM enum_event WHERE time >= {start} AND time < {end} AND device_id = ANY({devices}::smallint[])
+FROM enum_event WHERE time >= {start} AND time < {end} AND device_id IN ({devices})
 """
+
+_ORDER = ("time", "stream_id", "sequence")
 
 _HOURS = """
 SELECT date_trunc('hour', minute, 'UTC') AS hour, sum(calls)::bigint FROM call_minute
@@ -92,6 +97,7 @@ def hours_with_calls(
 
 
 def read_calls(
+    database: Database,
     reader: ColumnarReader,
     devices: list[RecordingDevice],
     hour: Hour,
@@ -99,12 +105,30 @@ def read_calls(
     in_order: bool,
     only: sql.Composable | None = None,
 ) -> Iterator[pa.RecordBatch]:
-    """The calls of an hour; `in_order` of time where rate conditions ask for it, `only` those of a condition."""
-    query = sql.SQL(_CALLS).format(
-        start=sql.Literal(hour.start), end=sql.Literal(hour.end), devices=sql.Literal([d.device_id for d in devices])
-    )
+    """The calls of an hour; `in_order` of time where rate conditions ask for it, `only` those of a condition.
+
+    UnavailableError: the database or the archive cannot be reached.
+    """
+    ids = sql.SQL(", ").join(sql.Literal(device.device_id) for device in devices) if devices else sql.SQL("NULL")
+    query = sql.SQL(_CALLS).format(start=sql.Literal(hour.start), end=sql.Literal(hour.end), devices=ids)
     if only is not None:
         query += sql.SQL(" AND ") + only
     if in_order:
-        query += sql.SQL(" ORDER BY time, stream_id, sequence")
-    yield from reader.read(query.as_string(None))
+        query += sql.SQL(" ORDER BY ") + sql.SQL(", ").join(map(sql.Identifier, _ORDER))
+    text = query.as_string(None)
+    # The day stays where it is, here or there, until its calls are read.
+    with database.connection() as connection:
+        archived = read_archive(connection, text, "enum_event", hour.start, hour.end)
+        if archived is None:
+            yield from reader.read(text)
+            return
+        yield from _together(list(reader.read(text)), archived, in_order=in_order).to_batches()
+
+
+def _together(here: list[pa.RecordBatch], archived: pa.Table, *, in_order: bool) -> pa.Table:
+    """Calls of one hour from both places: late ones may have come after its day was archived."""
+    if not any(batch.num_rows for batch in here):
+        return archived
+    calls = pa.Table.from_batches(here)
+    calls = pa.concat_tables([calls, archived.select(calls.column_names).cast(calls.schema)])
+    return calls.sort_by([(name, "ascending") for name in _ORDER]) if in_order else calls

@@ -12,6 +12,7 @@ from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 
 from ringfence.analytics.buckets import Buckets
+from ringfence.storage.rollups import ALWAYS, KeptSince
 
 QUARTER = timedelta(minutes=15)
 HOUR = timedelta(hours=1)
@@ -27,8 +28,11 @@ class Span:
     end: datetime
 
 
-def spans_of(buckets: Buckets, grouping: str, *, is_kept: bool) -> list[Span]:
-    """The period in spans, ascending. `is_kept`: the filters allow what is kept; else all of it is read from calls."""
+def spans_of(buckets: Buckets, grouping: str, kept: KeptSince = ALWAYS, *, is_kept: bool) -> list[Span]:
+    """The period in spans, ascending. `is_kept`: the filters allow what is kept; else all of it is read from calls.
+
+    So is the time of which counts are kept no more.
+    """
     whole = [Span("calls", buckets.start, buckets.end)]
     if not is_kept or grouping in ("second", "minute"):
         return whole
@@ -36,7 +40,15 @@ def spans_of(buckets: Buckets, grouping: str, *, is_kept: bool) -> list[Span]:
     if first >= last:
         return whole
     spans = [Span("calls", buckets.start, first), *_between(buckets, first, last), Span("calls", last, buckets.end)]
-    return [span for span in spans if span.start < span.end]
+    return [part for span in spans for part in _as_kept(span, kept) if part.start < part.end]
+
+
+def _as_kept(span: Span, kept: KeptSince) -> tuple[Span, ...]:
+    """The part of a span from before its store is whole is read from the calls."""
+    if span.store == "calls":
+        return (span,)
+    since = min(max(kept.hours if span.store == "hour" else kept.minutes, span.start), span.end)
+    return Span("calls", span.start, since), Span(span.store, since, span.end)
 
 
 def _between(buckets: Buckets, first: datetime, last: datetime) -> list[Span]:

@@ -21,7 +21,7 @@ import pyarrow as pa
 import pyarrow.compute as pc
 
 from ringfence.analytics.buckets import Buckets
-from ringfence.analytics.counting import SLOT, raw_conditions, read_calls
+from ringfence.analytics.counting import SLOT, raw_conditions, read_calls, read_calls_together
 from ringfence.analytics.question import TABLES, Asked, Row
 from ringfence.analytics.spans import HOUR
 
@@ -108,7 +108,7 @@ def _from_calls(asked: Asked, sides: Sequence[str], slots: set[int]) -> dict[int
         where, values = raw_conditions(asked)
         statement = _statement(_TOP, asked, sides, where)
         values |= {"start": start, "end": end, "limit": asked.query.limit}
-        for slot, calls, *key in asked.connection.execute(statement.encode(), values):
+        for slot, calls, *key in read_calls_together(asked, statement, values):
             if slot in slots:
                 found.setdefault(slot, []).append((calls, tuple(key)))
     return found
@@ -162,7 +162,7 @@ def _read_lists(asked: Asked, sides: tuple[str, ...]) -> tuple[dict[datetime, in
         "devices": asked.devices,
         "together": asked.devices is None,
     }
-    slots = _whole_hours(asked.buckets)
+    slots = {hour: slot for hour, slot in _whole_hours(asked.buckets).items() if hour >= asked.kept.hours}
     expected: dict[datetime, int] = dict(asked.connection.execute(_EXPECTED.encode(), values).fetchall())
     lists: dict[datetime, list[Row]] = {}
     with asked.connection.cursor(binary=True) as cursor:

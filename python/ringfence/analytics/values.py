@@ -27,8 +27,8 @@ from ringfence.vocabulary import (
 # Filters, beside device and site, that the counts by value can answer.
 OF_VALUES = frozenset(("direction",))
 LATENCY_BOUNDS_US = tuple(bound / 1000 for bound in LATENCY_BOUNDS_NS)
-# A call of exactly a bound belongs to the class below it, hence the less one: times are whole nanoseconds.
-_LATENCY_CLASS = f"width_bucket(latency_ns - 1, ARRAY{list(LATENCY_BOUNDS_NS)})"
+# A call of exactly a bound belongs to the class below it.
+_LATENCY_CLASS = " + ".join(f"(latency_ns > {bound})::integer" for bound in LATENCY_BOUNDS_NS)
 
 
 @dataclass(frozen=True)
@@ -73,7 +73,7 @@ def count_values(asked: Asked, facet: str) -> Counter[tuple[int, str]]:
     raw_conditions(asked)  # refuses a filter that the dataset does not have
     is_kept = asked.query.filter.given - {"site"} <= OF_VALUES
     found: Counter[tuple[int, str]] = Counter()
-    for span in spans_of(asked.buckets, asked.query.grouping, is_kept=is_kept):
+    for span in spans_of(asked.buckets, asked.query.grouping, asked.kept, is_kept=is_kept):
         for slot, value, calls in (_read_calls if span.store == "calls" else _read_kept)(asked, span, facet):
             found[slot, value] += calls
     return found
@@ -85,7 +85,7 @@ def _read_calls(asked: Asked, span: Span, facet: str) -> list[Row]:
     statement = _RAW.format(
         slot=SLOT,
         value=FACETS[facet].raw[asked.query.dataset],
-        table=f"{table}, unnest(monitored) AS matched" if facet == "monitored" else table,
+        table=f"{table}, unnest(monitored) AS of_call (matched)" if facet == "monitored" else table,
         conditions=where + (" AND rule_id <> 0" if facet == "rule" else ""),
     )
     return read_calls(asked, statement, {**values, "start": span.start, "end": span.end})

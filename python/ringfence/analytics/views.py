@@ -3,8 +3,8 @@
 question ─► views (looks names up, cuts the period) ─► series, values, tops, peaks, health ─► counting: SQL
 
 What adds up is read from counts that ingest keeps in the same transaction as the calls, where the filters allow;
-everything else from the calls themselves. Both are the same committed state, so a view always equals a plain
-`count(*)` over the calls of its period.
+everything else from the calls themselves, wherever their day is: in the database or in the archive. Both are the same
+committed state, so a view always equals a plain `count(*)` over the calls of its period.
 """
 
 from __future__ import annotations
@@ -24,6 +24,8 @@ from ringfence.analytics.question import MAX_LIMIT, OUTCOMES, AnalyticsQuery, As
 from ringfence.analytics.words import one_of
 from ringfence.database.sight import present_sight
 from ringfence.errors import InvalidInputError, NotFoundError
+from ringfence.storage.places import hold_days
+from ringfence.storage.rollups import kept_since
 from ringfence.vocabulary import Dataset
 
 __all__ = [
@@ -45,11 +47,15 @@ __all__ = [
 @dataclass(frozen=True)
 class AnalyticsResult:
     """The answer; `query` carries the period as it was widened. The first column is the bucket's start (UTC), or with
-    grouping `hour_of_week` the hour, 0 for Monday from midnight to one. None is "no figure", as a share of nothing."""
+    grouping `hour_of_week` the hour, 0 for Monday from midnight to one. None is "no figure", as a share of nothing.
+
+    `lost` are days (UTC) whose calls would have had to be counted and are gone: the figures are those of the others.
+    """
 
     query: AnalyticsQuery
     columns: tuple[str, ...]
     rows: list[Row]
+    lost: tuple[date, ...] = ()
 
     def as_json(self) -> dict[str, Any]:
         """Plain values for JSON."""
@@ -65,6 +71,7 @@ class AnalyticsResult:
             "start": query.start.isoformat(),
             "end": query.end.isoformat(),
             "columns": list(self.columns),
+            "lost_days": [day.isoformat() for day in self.lost],
             "rows": [[row[0].isoformat() if isinstance(row[0], date) else row[0], *row[1:]] for row in self.rows],
         }
 
@@ -92,13 +99,16 @@ def run_query(
         # One committed state for all statements of the question, or counts and calls would differ by what came between.
         connection.execute("SET TRANSACTION ISOLATION LEVEL REPEATABLE READ")
     with time_limit(connection, timeout_s):
+        hold_days(connection)
         buckets = cut_period(connection, query.grouping, query.zone, query.start, query.end)
-        asked = Asked(connection, query, buckets, _devices(connection, query), now or datetime.now(UTC))
+        kept = kept_since(connection)
+        asked = Asked(connection, query, buckets, _devices(connection, query), now or datetime.now(UTC), kept)
         rows = view.fetch(asked)
     columns = view.columns_of(query.dataset)
     if query.grouping == "hour_of_week":
         columns = ("hour_of_week", *columns[1:])
-    return AnalyticsResult(replace(query, start=buckets.start, end=buckets.end), columns, rows)
+    lost = tuple(sorted(asked.lost))
+    return AnalyticsResult(replace(query, start=buckets.start, end=buckets.end), columns, rows, lost)
 
 
 def views_of(dataset: Dataset) -> tuple[View, ...]:

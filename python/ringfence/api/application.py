@@ -49,6 +49,7 @@ RESOURCES = (
     "events",
     "enforcement",
     "status",
+    "storage",
     "users",
     "second_factor",
     "tokens",

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import sys
-from datetime import UTC, datetime
+from datetime import UTC, date, datetime
 from pathlib import Path
 from typing import Annotated, Any
 from zoneinfo import ZoneInfo, ZoneInfoNotFoundError
@@ -14,6 +14,7 @@ from rich.console import Console
 from rich.table import Table
 
 from ringfence.analytics.asking import COMPARISONS
+from ringfence.analytics.reading import lost_in_words
 from ringfence.analytics.views import FILTERS, GROUPINGS, VIEWS
 from ringfence.cli import analytics_saved
 from ringfence.cli.client import connect
@@ -88,6 +89,8 @@ def analytics(
         _print_bars(answer)
     else:
         print_table(answer["columns"], _shown_rows(answer))
+    if not as_json and (missing := lost_in_words([date.fromisoformat(day) for day in answer["lost_days"]])):
+        print_line(missing, "yellow")
     if not as_json and answer["compared"] is not None:
         _print_change(answer)
 

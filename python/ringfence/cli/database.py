@@ -1,4 +1,4 @@
-"""`ringfence database`: the embedded PostgreSQL as a service of its own, beside `ringfence mediation`."""
+"""`ringfence database`: the embedded PostgreSQL as a service of its own, and what the database keeps."""
 
 from __future__ import annotations
 
@@ -8,6 +8,7 @@ import os
 import structlog
 import typer
 
+from ringfence.cli.database_storage import add_commands
 from ringfence.cli.options import ConfigOption, DataOption, settings_from
 from ringfence.cli.stop_signals import stopped_by_signals
 from ringfence.database.embedded import EmbeddedServer
@@ -23,8 +24,11 @@ log = structlog.get_logger()
 
 def register(app: typer.Typer) -> None:
     """Add the group."""
-    group = typer.Typer(no_args_is_help=True, help="The database server.", rich_markup_mode=None)
+    group = typer.Typer(
+        no_args_is_help=True, help="The database: its server, and what it keeps.", rich_markup_mode=None
+    )
     group.command("run")(run)
+    add_commands(group)
     app.add_typer(group, name="database")
 
 

@@ -173,6 +173,8 @@ def print_report(report: dict[str, Any], *, with_settled: bool = False) -> None:
         rows.append(("tls", "own" if tls["is_own"] else "self-signed", "green", what))
     if database:
         rows.append(("database", "postgresql", database["state"], _detail(database, database["server_version"])))
+    if storage := report.get("storage"):
+        rows.append(("storage", "disk", storage["state"], _detail(storage, _disk(storage["disk"]))))
     if policy:
         rows.append(("policy", "installed", policy["state"], _detail(policy, f"version {policy['version']}")))
     rows += [
@@ -204,6 +206,10 @@ def _detail(part: dict[str, Any], otherwise: str) -> str:
 def _process_detail(part: dict[str, Any]) -> str:
     restarts = part["restarts"]
     return f"pid {part['pid']}" + (f", restarted {restarts} time{'' if restarts == 1 else 's'}" if restarts else "")
+
+
+def _disk(disk: dict[str, Any] | None) -> str:
+    return f"{disk['used_percent']} % used" if disk else "size not known: storage.disk_path"
 
 
 def _role(mediation: dict[str, Any]) -> str:

@@ -15,7 +15,7 @@ from nicegui import ui
 
 from ringfence.analytics.asking import FILTER_WORDS, filter_words, parse_filter, shifted
 from ringfence.analytics.filters import filters_of
-from ringfence.analytics.reading import COMPARISON_WORDS, GROUPING_WORDS, has_totals, total_calls
+from ringfence.analytics.reading import COMPARISON_WORDS, GROUPING_WORDS, has_totals, lost_in_words, total_calls
 from ringfence.analytics.views import VIEWS, AnalyticsQuery, AnalyticsResult, run_query, views_of
 from ringfence.console import chart
 from ringfence.console.address import iso, link
@@ -25,6 +25,7 @@ from ringfence.console.chart_views import draw_view
 from ringfence.console.drawing import Drawing
 from ringfence.console.frame import Region, View, heading, load, page
 from ringfence.console.markup import Choice, Tag, button, text_field
+from ringfence.console.rule_table import lay_out_caution
 from ringfence.console.saved_views import SavedViews
 from ringfence.console.time_field import TimeField
 from ringfence.console.words import ACTION_WORDS, RESULT_WORDS, plain
@@ -277,6 +278,8 @@ class _Page:
             Tag("h2", view.title if result.query.grouping == "period" else f"{view.title} by {grouping}")
             if has_totals(result):
                 Tag("span", _totals(result, compared), classes="muted")
+        if (missing := lost_in_words(result.lost)) is not None:
+            lay_out_caution(missing)
 
 
 def _answer(connection: psycopg.Connection, query: AnalyticsQuery, compare: str | None) -> Answer:

@@ -48,6 +48,7 @@ TABS = {
         "/policy/explain",
     ),
     "/devices": ("/devices", "/sites", "/number"),
+    "/availability": ("/availability", "/storage"),
     "/accounts": ("/accounts", "/audit"),
 }
 FIRST_TABS = {
@@ -55,6 +56,7 @@ FIRST_TABS = {
     "/calls": "Call log",
     "/policy": "Rules",
     "/devices": "Devices",
+    "/availability": "Availability",
     "/accounts": "People",
 }
 

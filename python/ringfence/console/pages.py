@@ -33,6 +33,7 @@ from ringfence.console import (  # noqa: F401
     schedules,
     simulate,
     sites,
+    storage,
     versions,
 )
 from ringfence.console.documents import ASSET_PATH, ASSETS

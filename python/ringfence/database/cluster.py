@@ -101,6 +101,14 @@ def embedded_cluster(data: Path) -> Path:
     return place_of(data).cluster
 
 
+def cluster_folder(data: Path) -> Path | None:
+    """Where the embedded server of a data folder keeps its files; None when there is none."""
+    try:
+        return _read_place(home_of(data)).cluster
+    except FileNotFoundError:
+        return None
+
+
 def make_home(data: Path) -> Path:
     """The folder of the embedded server in a data folder, made if missing."""
     home = home_of(data)

@@ -115,6 +115,18 @@ class Database:
         except psycopg.Error:
             connection.close()  # the pool throws it away: nobody gets it with another's sight
 
+    def statistics(self) -> dict[str, int]:
+        """Connections `idle` and `used`, callers `waiting`, and since the start callers and connects that `failed`."""
+        found = self._pool.get_stats()
+        idle = found.get("pool_available", 0)
+        return {
+            "idle": idle,
+            "used": found.get("pool_size", 0) - idle,
+            "waiting": found.get("requests_waiting", 0),
+            "failed": found.get("requests_errors", 0),
+            "failed_connects": found.get("connections_errors", 0),
+        }
+
     def close(self) -> None:
         """Close all connections; callers that wait for one get UnavailableError."""
         self._pool.close()

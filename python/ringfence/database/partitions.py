@@ -9,6 +9,7 @@ Callers may be many: an advisory lock per table, held to the end of the transact
 from __future__ import annotations
 
 import re
+from collections.abc import Callable
 from dataclasses import dataclass
 from datetime import UTC, date, datetime, timedelta
 from typing import Any
@@ -17,10 +18,11 @@ import psycopg
 import structlog
 from psycopg import sql
 
+from ringfence.database.catalogue import partitioned_tables
+from ringfence.database.citus import is_distributed
 from ringfence.database.connection import SCHEMA, Database
 from ringfence.errors import InvalidInputError
 
-EVENT_TABLES = ("enum_event", "sip_event")
 # Partitions that exist before their day begins.
 DAYS_AHEAD = 3
 # What a device's clock may claim: an edge keeps events for days while cut off; a clock far off must not make a
@@ -59,9 +61,9 @@ def bounds(now: datetime) -> tuple[datetime, datetime]:
 
 
 def ensure_ahead(connection: psycopg.Connection[Any], now: datetime) -> None:
-    """Make today's and the next days' partitions of every event table."""
-    for table in EVENT_TABLES:
-        _ensure(connection, table, _day(now), _day(now + timedelta(days=DAYS_AHEAD)))
+    """Make today's and the next days' partitions of every partitioned table."""
+    for table in partitioned_tables():
+        _ensure(connection, table.name, _day(now), _day(now + timedelta(days=DAYS_AHEAD)))
 
 
 def ensure_between(
@@ -84,10 +86,11 @@ def ensure_between(
 
 def list_partitions(connection: psycopg.Connection[Any], table: str) -> list[Partition]:
     """The attached partitions of an event table, oldest first, with their size on disk (indexes too)."""
+    size = "citus_total_relation_size" if is_distributed(connection, table) else "pg_total_relation_size"
     rows = connection.execute(
-        """SELECT child.relname, pg_total_relation_size(child.oid)
+        f"""SELECT child.relname, {size}(child.oid)
              FROM pg_inherits JOIN pg_class child ON child.oid = inhrelid
-            WHERE inhparent = to_regclass(%s) AND NOT inhdetachpending ORDER BY child.relname""",
+            WHERE inhparent = to_regclass(%s) AND NOT inhdetachpending ORDER BY child.relname""".encode(),  # noqa: S608
         [f"{SCHEMA}.{table}"],
     ).fetchall()
     return [Partition(table, _day_of(name), size) for name, size in rows]
@@ -95,21 +98,37 @@ def list_partitions(connection: psycopg.Connection[Any], table: str) -> list[Par
 
 def drop_before(database: Database, table: str, day: date) -> list[date]:
     """Drop every partition of days before `day`; returns those days. A drop that was cut short is finished."""
+    dropped = drop_days(database, table, lambda found: found < day)
+    if dropped:
+        log.info("database.partitions_dropped", table=table, days=len(dropped), before=day.isoformat())
+    return dropped
+
+
+def drop_days(database: Database, table: str, is_unwanted: Callable[[date], bool]) -> list[date]:
+    """Drop the partitions of the days that are not wanted, beside readers and writers of all others; those days."""
     dropped: list[date] = []
     with database.autocommit() as connection:
+        # Citus has no DETACH … CONCURRENTLY: there a drop waits for those who read, and they for it.
+        drop = _drop_whole if is_distributed(connection, table) else _drop
         # Session-level: DETACH … CONCURRENTLY is several transactions. A second caller has nothing to do.
         if not _lock_session(connection, table):
             return []
         try:
             for name, state in _existing(connection, table):
-                if _day_of(name) < day:
-                    _drop(connection, table, name, state)
+                if is_unwanted(_day_of(name)) or state != "attached":
+                    drop(connection, table, name, state)
                     dropped.append(_day_of(name))
         finally:
             connection.execute("SELECT pg_advisory_unlock(%s, hashtext(%s))", [_LOCK_CLASS, f"drop {table}"])
-    if dropped:
-        log.info("database.partitions_dropped", table=table, days=len(dropped), before=day.isoformat())
     return dropped
+
+
+def drop_in_transaction(connection: psycopg.Connection[Any], partition: Partition) -> None:
+    """Drop one day's partition in the caller's transaction: nobody reads or writes the table until it ends.
+
+    For a day whose rows must not be missing for a moment, because another place answers for them from the commit on.
+    """
+    connection.execute(sql.SQL("DROP TABLE {}").format(sql.Identifier(SCHEMA, partition.name)))
 
 
 def _ensure(connection: psycopg.Connection[Any], table: str, first: date, last: date) -> None:
@@ -167,6 +186,10 @@ def _drop(connection: psycopg.Connection[Any], table: str, name: str, state: str
         how = "FINALIZE" if state == "detaching" else "CONCURRENTLY"
         connection.execute(sql.SQL("ALTER TABLE {} DETACH PARTITION {} {}").format(parent, child, sql.SQL(how)))
     connection.execute(sql.SQL("DROP TABLE {}").format(child))
+
+
+def _drop_whole(connection: psycopg.Connection[Any], _table: str, name: str, _state: str) -> None:
+    connection.execute(sql.SQL("DROP TABLE {}").format(sql.Identifier(SCHEMA, name)))
 
 
 def _day(time: datetime) -> date:

@@ -77,7 +77,8 @@ def count(
     done = 0
     with columnar_reader(database.url) as reader:
         for hour in hours:
-            for calls in read_calls(reader, request.devices, hour, in_order=False, only=_of_rules(counters.rules)):
+            only = _of_rules(counters.rules)
+            for calls in read_calls(database, reader, request.devices, hour, in_order=False, only=only):
                 counters.add(calls)
                 progress.at(done)
             done += hour.calls
@@ -131,8 +132,8 @@ class _Counters:
 
 
 def _of_rules(rules: list[int]) -> sql.Composable:
-    wanted = sql.Literal(rules)
-    return sql.SQL("(rule_id = ANY({0}::integer[]) OR monitored && {0}::integer[])").format(wanted)
+    wanted = sql.SQL(", ").join(map(sql.Literal, rules))
+    return sql.SQL("(rule_id = ANY(ARRAY[{0}]::integer[]) OR monitored && ARRAY[{0}]::integer[])").format(wanted)
 
 
 def _numbers(calls: pa.RecordBatch, side: str, rules: Iterable[int]) -> bytes:

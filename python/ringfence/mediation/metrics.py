@@ -1,9 +1,10 @@
-"""The mediation's numbers, in Prometheus' text format: read from the database when asked, nothing kept."""
+"""The mediation's numbers, in Prometheus' text format: counted in the process, or read from the database when asked."""
 
 from __future__ import annotations
 
 from collections.abc import Iterator
 from datetime import UTC, datetime
+from typing import Any
 
 from prometheus_client import CollectorRegistry, generate_latest
 from prometheus_client.core import CounterMetricFamily, GaugeMetricFamily, Metric
@@ -16,6 +17,8 @@ from ringfence.detection.firing import Severity
 from ringfence.mediation.devices import DeviceStatus, list_devices
 from ringfence.mediation.process import MediationProcess
 from ringfence.policy.versions import installed_everywhere
+from ringfence.storage.metrics import storage_families
+from ringfence.storage.report import storage_report
 
 
 def render_metrics(process: MediationProcess) -> bytes:
@@ -24,16 +27,20 @@ def render_metrics(process: MediationProcess) -> bytes:
         devices = list_devices(connection)
         version = installed_everywhere(connection).version
         alerts = _Alerts(opened_by_severity(connection), unclosed_by_severity(connection), backlog(connection))
+        storage = storage_report(connection, process.storage.keeping, datetime.now(UTC))
     registry = CollectorRegistry()
-    registry.register(_Snapshot(devices, version, process))
+    registry.register(_Snapshot(devices, version, storage, process))
     registry.register(alerts)
-    return generate_latest(registry)
+    return generate_latest(registry) + generate_latest(process.ingest.meters.registry)
 
 
 class _Snapshot(Collector):
-    def __init__(self, devices: list[DeviceStatus], version: int, process: MediationProcess) -> None:
+    def __init__(
+        self, devices: list[DeviceStatus], version: int, storage: dict[str, Any], process: MediationProcess
+    ) -> None:
         self._devices = devices
         self._version = version
+        self._storage = storage
         self._process = process
 
     def collect(self) -> Iterator[Metric]:
@@ -42,16 +49,44 @@ class _Snapshot(Collector):
         )
         yield GaugeMetricFamily("ringfence_policy_polls", "Devices that wait", self._process.distribution.waiting)
         yield GaugeMetricFamily("ringfence_policy_installed_version", "0: none", self._version)
+        yield from self._of_devices()
+        yield from self._of_database()
+        yield from self._of_detection()
+        jobs = GaugeMetricFamily("ringfence_jobs", "Jobs of this process by state", labels=["state"])
+        for state in ("queued", "running"):
+            jobs.add_metric([state], sum(job.state == state for job in self._process.jobs.list()))
+        yield jobs
+        yield from storage_families(self._storage, self._process.storage)
+
+    def _of_devices(self) -> Iterator[Metric]:
         live = GaugeMetricFamily("ringfence_device_live", "1 when heard of lately", labels=["device", "kind", "site"])
         current = GaugeMetricFamily("ringfence_device_policy_version", "Version it enforces", labels=["device"])
         seen = GaugeMetricFamily("ringfence_device_last_seen_seconds", "Unix time", labels=["device"])
+        offset = GaugeMetricFamily(
+            "ringfence_device_clock_offset_seconds", "Its clock minus the mediation's", labels=["device"]
+        )
         for device in self._devices:
             live.add_metric([device.name, device.kind, device.site], device.is_live)
             current.add_metric([device.name], device.policy_version or 0)
             if device.last_seen_at is not None:
                 seen.add_metric([device.name], device.last_seen_at.timestamp())
-        yield from (live, current, seen)
-        yield from self._of_detection()
+            if device.clock_offset_us is not None:
+                offset.add_metric([device.name], device.clock_offset_us / 1e6)
+        yield from (live, current, seen, offset)
+
+    def _of_database(self) -> Iterator[Metric]:
+        pool = self._process.database.statistics()
+        open_now = GaugeMetricFamily("ringfence_database_connections", "Connections by state", labels=["state"])
+        open_now.add_metric(["idle"], pool["idle"])
+        open_now.add_metric(["used"], pool["used"])
+        yield open_now
+        yield GaugeMetricFamily("ringfence_database_waiting", "Callers that wait for a connection", pool["waiting"])
+        yield CounterMetricFamily(
+            "ringfence_database_failed_checkouts", "Callers that got no connection in time", pool["failed"]
+        )
+        yield CounterMetricFamily(
+            "ringfence_database_failed_connects", "Attempts to connect that failed", pool["failed_connects"]
+        )
 
     def _of_detection(self) -> Iterator[Metric]:
         now = self._process.watcher.counters

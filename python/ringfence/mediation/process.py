@@ -40,6 +40,7 @@ from ringfence.policy import dynamic, installation
 from ringfence.policy.lists import contents
 from ringfence.reports.sending import Reports
 from ringfence.settings import Settings
+from ringfence.storage.keeper import StorageKeeper
 from ringfence.trust.enrolment_token import EnrolmentToken
 
 log = structlog.get_logger()
@@ -128,7 +129,9 @@ class MediationProcess:
         self.entrance = Entrance(settings.accounts)
         self.audit_watch = AuditWatch(settings.data)
         self.deliveries = delivery.Deliveries(settings.mail)
+        self.storage = StorageKeeper(settings)
         own = (
+            ScheduledWork("storage", self.storage.every_s, self.storage.start_round),
             ScheduledWork("backup", 5.0, self._start_due_backup),
             ScheduledWork("reports", 5.0, self.reports.start_due),
             ScheduledWork("recheck_people", settings.accounts.ldap.recheck_s, self.entrance.recheck),

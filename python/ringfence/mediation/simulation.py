@@ -106,7 +106,7 @@ def simulate(database: Database, simulation: Simulation, progress: Progress) -> 
     with columnar_reader(database.url) as reader:
         for hour in hours:
             found = difference.calls
-            for calls in read_calls(reader, devices, hour, in_order=in_order):
+            for calls in read_calls(database, reader, devices, hour, in_order=in_order):
                 difference.add(calls, before.decide(calls) if before else calls, after.decide(calls))
                 progress.at(difference.calls)
             found = difference.calls - found

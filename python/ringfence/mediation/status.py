@@ -16,6 +16,7 @@ from ringfence.mediation.devices import DeviceStatus, list_devices
 from ringfence.mediation.process import MediationProcess
 from ringfence.node.facts import WELL_AFTER_S, errors_in_words, fault_of, in_words, notes_on
 from ringfence.policy.versions import installed_everywhere
+from ringfence.storage.report import storage_part
 
 CLOCK_OFF_US = 10_000_000  # schedules and ends of entries act visibly elsewhen
 CLOCK_NOTED_US = 1_000_000
@@ -32,7 +33,9 @@ def read_status(process: MediationProcess, now: datetime | None = None) -> dict[
         row = connection.execute("SELECT current_setting('server_version'), pg_is_in_recovery()").fetchone()
         devices = list_devices(connection, now)
         installed = installed_everywhere(connection)
+        storage = storage_part(connection, process.storage.keeping, now)
     facts = process.facts.read()
+    storage = storage | _part("storage", storage["reason"], storage["notes"])
     tls = process.tls
     notes = [*notes_on(facts, _us(now)), *(tls.notes(now) if tls is not None else [])]
     if (note := process.audit_watch.note()) is not None:
@@ -41,7 +44,7 @@ def read_status(process: MediationProcess, now: datetime | None = None) -> dict[
     database = _part("database", None if row and not row[1] else "is a standby: read only")
     policy = _part("policy", None, [] if installed.version else ["no policy is installed: every call is allowed"])
     device_parts = [device_part(device, now) for device in devices]
-    parts = [mediation, database, policy, *device_parts]
+    parts = [mediation, database, storage, policy, *device_parts]
     reasons = unsettled([(mediation, facts), *((part, _facts(part)) for part in device_parts)], _us(now))
     return {
         "ok": all(part["ok"] for part in parts),
@@ -52,6 +55,7 @@ def read_status(process: MediationProcess, now: datetime | None = None) -> dict[
         | {"tls": tls.as_json() if tls is not None else None}
         | membership.as_json(),
         "database": database | {"server_version": row[0] if row else ""},
+        "storage": storage,
         "policy": policy | {"version": installed.version, "hash": installed.hash},
         "devices": device_parts,
     }

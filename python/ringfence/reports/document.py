@@ -14,6 +14,7 @@ from ringfence.analytics.reading import (
     OUTCOME_WORDS,
     column_title,
     has_totals,
+    lost_in_words,
     plain,
     total_calls,
 )
@@ -81,6 +82,8 @@ def _facts(result: AnalyticsResult, compared: AnalyticsResult | None, against: s
     ]
     if has_totals(result):
         facts.append(("Calls", f"{total_calls(result):,}"))
+    if (missing := lost_in_words(result.lost)) is not None:
+        facts.append(("Missing", missing))
     if compared is not None and against is not None:
         facts.append((f"Compared with {COMPARISON_WORDS[against].lower()}", _change(result, compared)))
     return facts

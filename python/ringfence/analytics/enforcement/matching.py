@@ -28,7 +28,7 @@ A decision is followed, ignored, or unproven:
 
 from __future__ import annotations
 
-from datetime import timedelta
+from datetime import datetime, timedelta
 from typing import Any
 
 from ringfence.analytics.enforcement.question import EnforcementQuery
@@ -144,6 +144,21 @@ SELECT counts, queries, unseen, correlation, started, verdict, legs, answered, r
 FROM counts CROSS JOIN queries LEFT JOIN listed ON true
 ORDER BY started DESC, correlation DESC
 """
+
+
+# What the statement reads of either event table: days that are archived are brought to it.
+COLUMNS = {
+    "sip_event": ("correlation", "time", "source", "destination", "call_id", "answer_ms", "pdd_ms", "result",
+                  "stream_id", "sequence", "destination_raw", "device_id"),
+    "enum_event": ("time", "source", "destination", "action", "target", "stream_id", "sequence", "source_raw",
+                   "destination_raw"),
+}  # fmt: skip
+
+
+def period_of(query: EnforcementQuery) -> tuple[datetime, datetime]:
+    """[start, end) of all that the statement reads."""
+    reach = query.window.before + query.window.after + LEG_SPREAD
+    return query.start - reach, query.end + reach
 
 
 # What stands between the parts of the statement has no statistics, and is guessed to be a few rows. It never is.

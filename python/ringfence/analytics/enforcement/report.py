@@ -14,11 +14,13 @@ import psycopg
 
 from ringfence.analytics.buckets import QUERY_TIMEOUT_S, time_limit
 from ringfence.analytics.calls import AnyCall, Call, read_calls
-from ringfence.analytics.enforcement.matching import PLANNED, PLANNING, STATEMENT, values_of
+from ringfence.analytics.enforcement.matching import COLUMNS, PLANNED, PLANNING, STATEMENT, period_of, values_of
 from ringfence.analytics.enforcement.question import VERDICTS, EnforcementQuery, Place, Verdict
 from ringfence.analytics.sip_calls import SipCall
 from ringfence.database.sight import require_full_numbers, whole_numbers
 from ringfence.errors import InvalidInputError, NotFoundError
+from ringfence.storage.lost import lost_days
+from ringfence.storage.reach import brought
 from ringfence.vocabulary import Dataset
 
 # Bars that a chart shows well.
@@ -155,10 +157,11 @@ def prove(
     bucket_s = _bucket_s(query.end - query.start)
     values = values_of(query, _probe(connection, query.device), _digits(query.number), bucket_s, query.limit)
     with time_limit(connection, timeout_s):
-        connection.execute(PLANNING)
-        with whole_numbers(connection):  # what comes out are places of events, read with the asker's own sight
+        # What comes out are places of events, read with the asker's own sight.
+        with whole_numbers(connection), brought(connection, COLUMNS, *period_of(query)):
+            connection.execute(PLANNING)
             rows = connection.execute(STATEMENT.encode(), values).fetchall()
-        connection.execute(PLANNED)
+            connection.execute(PLANNED)
         calls = _calls(connection, rows)
     buckets, series = _series(rows[0][0], query, bucket_s)
     cautions = _cautions(connection, query)
@@ -236,4 +239,7 @@ def _cautions(connection: psycopg.Connection, query: EnforcementQuery) -> tuple[
         f"{name} lost {lost:,} events that were never delivered: what they said is not here"
         for name, lost in connection.execute(_LOST)
     ]
+    gone = sorted({day for table in COLUMNS for day in lost_days(connection, table, *period_of(query))})
+    if gone:
+        told.append(f"calls or queries of {len(gone)} days from {gone[0]} to {gone[-1]} (UTC) are kept no more")
     return tuple(told)

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from datetime import UTC, datetime, timedelta
+from datetime import UTC, date, datetime, timedelta
 from typing import Annotated, Any, Literal
 
 from fastapi import APIRouter, Depends, Query
@@ -49,7 +49,8 @@ class Choices(BaseModel):
 
 class Answer(BaseModel):
     """Rows of a view; the period is widened to whole minutes. A row's first value is its bucket's start (UTC), or with
-    grouping `hour_of_week` the hour, 0 for Monday from midnight. null is "no figure", as a share of nothing."""
+    grouping `hour_of_week` the hour, 0 for Monday from midnight. null is "no figure", as a share of nothing. Calls of
+    `lost_days` (UTC) would have had to be counted and are kept no more."""
 
     dataset: str
     view: str
@@ -60,6 +61,7 @@ class Answer(BaseModel):
     zone: str
     start: datetime
     end: datetime
+    lost_days: list[date]
     columns: list[str]
     rows: list[list[Any]]
 

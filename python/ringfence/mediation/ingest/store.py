@@ -38,10 +38,11 @@ from ringfence.database.partitions import bounds, ensure_between
 from ringfence.errors import ConflictError, InvalidInputError, UnavailableError
 from ringfence.mediation.devices import clock_offset_us, refuse_foreign_journal
 from ringfence.mediation.ingest.batch import Batch, decode_batch
-from ringfence.mediation.ingest.calls import with_numbers
+from ringfence.mediation.ingest.calls import compute, with_numbers
 from ringfence.mediation.ingest.classes import with_classes
 from ringfence.mediation.ingest.counters import add
 from ringfence.mediation.ingest.hits import add_hits, count_hits
+from ringfence.mediation.ingest.metering import IngestMeters, Tally
 from ringfence.mediation.ingest.rollups import additions
 from ringfence.mediation.ingest.rows import arrow_stream, count_minutes, days_of, of_stream, stored_rows
 from ringfence.mediation.ingest.schema import EventSchema, event_schema
@@ -99,6 +100,7 @@ class Ingest:
     """Takes uploads into one database; shared by all threads of a mediation."""
 
     def __init__(self, database: Database) -> None:
+        self.meters = IngestMeters()
         self._database = database
         self._partitions: set[tuple[str, date]] = set()
         self._places: dict[int, tuple[float, Site, int]] = {}
@@ -134,6 +136,20 @@ class Ingest:
         InvalidInputError: malformed, nothing stored. ConflictError `gap`: `detail.received` says from where to send.
         UnavailableError: the database is away or busy; the same upload may be sent again.
         """
+        with self.meters.upload(dataset) as tally:
+            upload = self._read(device_id, dataset, journal_id, stream, body, now, first_kept)
+            return self._store_all(upload, tally)
+
+    def _read(
+        self,
+        device_id: int,
+        dataset: str,
+        journal_id: int,
+        stream: int,
+        body: bytes,
+        now: datetime | None,
+        first_kept: int | None,
+    ) -> _Upload:
         schema = event_schema(dataset)
         if not (0 <= journal_id <= _MAX_JOURNAL_ID and 0 <= stream <= _MAX_STREAM):
             raise InvalidInputError(f"journal_id must be at most {_MAX_JOURNAL_ID}, stream at most {_MAX_STREAM}")
@@ -142,14 +158,26 @@ class Ingest:
         if schema.dataset is Dataset.SIP:
             batch = replace(batch, events=with_numbers(batch.events, normaliser_of(site)))
         batch = replace(batch, events=with_classes(batch.events, self._classifier, site.country))
-        upload = _Upload(schema, device_id, journal_id, stream, batch, now or datetime.now(UTC), first_kept, offset_us)
+        return _Upload(schema, device_id, journal_id, stream, batch, now or datetime.now(UTC), first_kept, offset_us)
+
+    def _store_all(self, upload: _Upload, tally: Tally) -> int:
+        received = self._store_again(upload)
+        tally.received, tally.stored, tally.lost = len(upload.rows), upload.stored, upload.lost
+        tally.newest, tally.at = upload.newest, upload.now
+        return received
+
+    def _store_again(self, upload: _Upload) -> int:
         try:
             return self._store(upload)
         except psycopg.errors.CheckViolation:
             # A day partition was dropped since it was last seen here.
             with self._lock:
                 self._partitions.clear()
-            return self._store(upload)
+            try:
+                return self._store(upload)
+            except psycopg.errors.CheckViolation as error:
+                # The day is being dropped this moment; it gets a partition of its own when that is done.
+                raise UnavailableError(f"database: {str(error).splitlines()[0]}") from error
         except (psycopg.OperationalError, psycopg.errors.IdleInTransactionSessionTimeout) as error:
             # Waited too long for a lock, disk full …: what `Database` does not count as "away".
             raise UnavailableError(f"database: {str(error).splitlines()[0]}") from error
@@ -211,6 +239,10 @@ class _Upload:
         self.first_kept = first_kept
         self.rows = stored_rows(batch.events, schema, device_id, now, bounds(now), offset_us)
         self.days = days_of(self.rows)
+        self.newest: datetime | None = compute.max(self.rows.column("time")).as_py()
+        # What `store` did.
+        self.stored = 0
+        self.lost = 0
 
     def store(self, connection: Connection) -> int:
         """Run the transaction's statements; the caller commits."""
@@ -236,6 +268,7 @@ class _Upload:
             if self.schema.dataset is Dataset.ENUM:
                 add_hits(connection, self.device_id, count_hits(fresh))
             connection.execute(_ADVANCE, {"last": self.last, "lost": hole, "stream_id": stream_id})
+        self.stored, self.lost = fresh.num_rows, hole
         return self.last
 
     def _lock_stream(self, connection: Connection) -> tuple[int, int]:
