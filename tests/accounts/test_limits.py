@@ -205,7 +205,8 @@ def test_the_console_asks_with_the_same_sight(network: RunningMediation) -> None
     with pytest.raises(ForbiddenError, match="whole numbers"):
         sessions[1]._answer(Role.VIEWER, explain_recorded, masked_calls[0])
     assert why_closed(PAGES["/policy"], sessions[0]) is not None
-    assert why_closed(PAGES["/policy/lists"], sessions[1]) is not None
+    for place in ("/policy/lists", "/alerts", "/alert", "/detections"):
+        assert why_closed(PAGES[place], sessions[1]) is not None
     assert why_closed(PAGES["/calls"], sessions[0]) is why_closed(PAGES["/calls"], sessions[1]) is None
 
 

@@ -54,7 +54,7 @@ def read_whole(connection: psycopg.Connection, alert_id: int) -> Whole:
     return Whole(alert, reading.timeline(connection, alert_id), found)
 
 
-@page("/alert", "Alert", "notifications", group="/alerts")
+@page("/alert", "Alert", "notifications", group="/alerts", is_whole=True)
 def build(view: View) -> None:
     """Lay out the page."""
     _Page(view, view.query.get("id") or "")

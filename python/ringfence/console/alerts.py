@@ -68,7 +68,7 @@ class Question:
         return AlertFilter(state, severity, self.detection or None, self.text or None, None, before, PAGE_SIZE)
 
 
-@page("/alerts", "Alerts", "notifications", group="/alerts")
+@page("/alerts", "Alerts", "notifications", group="/alerts", is_whole=True)
 def build(view: View) -> None:
     """Lay out the page."""
     with Tag("div", classes="page-head"):

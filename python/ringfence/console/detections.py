@@ -33,7 +33,7 @@ severity: warning
 """
 
 
-@page("/detections", "Detections", "radar", group="/alerts")
+@page("/detections", "Detections", "radar", group="/alerts", is_whole=True)
 def build(view: View) -> None:
     """Lay out the page."""
     if name := view.query.get("detection"):

@@ -17,6 +17,7 @@ from ringfence.console.chart_views import draw_view
 from ringfence.console.device_state import state_of
 from ringfence.console.drawing import Drawing
 from ringfence.console.frame import Region, View, load, page
+from ringfence.console.gate import PAGES, why_closed
 from ringfence.console.markup import Tag, moment
 from ringfence.console.words import ACTION_WORDS
 from ringfence.detection.alerts.alert import Alert
@@ -86,6 +87,7 @@ def build(view: View) -> None:
 class _Page:
     def __init__(self, view: View) -> None:
         self.view = view
+        self.may_see_alerts = why_closed(PAGES["/alerts"], view.session) is None
         self.region = Region()
         self.drawing: Drawing | None = None
         self.tiles: Tag | None = None
@@ -124,7 +126,8 @@ class _Page:
             _lay_out_tiles(summary)
         self.lists.clear()
         with self.lists:
-            lay_out_card(*summary.alerts)
+            if self.may_see_alerts:
+                lay_out_card(*summary.alerts)
             _lay_out_devices(summary.devices)
             _lay_out_stopped(summary.stopped)
         self.drawing.redraw(draw_view(summary.hour) or {})
