@@ -64,7 +64,7 @@ def placed(mediation: RunningMediation, hours: list[datetime]) -> Placed:
         with mediation.device(name, kind) as edge:
             response = edge.post(
                 "edge/events",
-                params={"dataset": "enum" if kind == "enum" else "sip", "journal_id": 1, "stream": 0},
+                params={"dataset": "enum" if kind == "enum" else "sip", "journal_id": number + 1, "stream": 0},
                 content=body,
                 headers={"Content-Type": "application/vnd.apache.arrow.stream"},
             )

@@ -69,8 +69,8 @@ def test_every_page_asks_to_sign_in_first_and_comes_back(console: Console, path:
 
 
 def test_the_navigation_names_every_page() -> None:
-    # A call's page is reached from what tells of the call; it has no place among the tabs.
-    assert set(PAGES) == set(ORDER).union(*TABS.values()) | {"/call", "/profile"}
+    # The page of a call or an alert is reached from what tells of it; it has no place among the tabs.
+    assert set(PAGES) == set(ORDER).union(*TABS.values()) | {"/call", "/alert", "/profile"}
     assert all(PAGES[path].group == group for group, tabs in TABS.items() for path in tabs)
     assert set(TABS) <= set(ORDER)
 

@@ -10,8 +10,8 @@ from ringfence.database.connection import Database
 _TABLES = "SELECT relname FROM pg_class WHERE relnamespace = to_regnamespace('ringfence')"
 # Of parents; what a partition has comes from there.
 _OF_CATALOGUE = "relnamespace = to_regnamespace('ringfence') AND relname = ANY (%s)"
-# One row each device, or each of its streams: they do not grow with calls.
-_SMALL = {"device", "device_stream"}
+# A row or a few each device, or each of its streams: they do not grow with calls.
+_SMALL = {"device", "device_stream", "device_certificate"}
 
 
 def query(database: Database, statement: str, *values: Any) -> list[tuple[Any, ...]]:

@@ -76,7 +76,7 @@ def test_a_stand_alone_edge_with_a_stale_credential_says_so_and_goes_on_answerin
     finally:
         assert edge.stop() == 0
     assert edge.said.count("agent.credential_refused") == 1
-    assert "ringfence device add" in edge.said
+    assert "ringfence device invite" in edge.said
 
 
 @pytest.fixture

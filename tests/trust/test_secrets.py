@@ -45,6 +45,7 @@ def test_no_command_takes_a_secret_as_a_word_but_the_one_that_counts_once() -> N
         ("ringfence token add", "token"),
         ("ringfence token revoke", "token"),
         ("ringfence list search", "key"),
+        ("ringfence alert channel add", "secrets"),  # which variable of the environment has it
     }
 
 

@@ -111,6 +111,9 @@ async def _meet(scope: Scope, headers: Headers) -> str | None:
         with suppress(UnavailableError):
             heard = await run_in_threadpool(membership.meet, claim)
     if heard is not None or scope["path"].startswith(_EDGE):
+        if membership.term is None:  # the first to ask after the start
+            with suppress(UnavailableError):
+                await run_in_threadpool(membership.load)
         return str(membership.term) if membership.term else None
     return None
 

@@ -10,7 +10,7 @@ The role is found by that file alone: `ringfence up` on a standby follows the ac
 from __future__ import annotations
 
 import json
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import asdict, dataclass, field, replace
 from datetime import datetime
@@ -56,8 +56,16 @@ class Standby:
 
     def as_json(self) -> dict[str, Any]:
         """Without its secret."""
-        shown = asdict(self) | {"ssh": list(self.ssh)}
-        return {name: value for name, value in shown.items() if name != "token"}
+        return {name: value for name, value in self.as_tree().items() if name != "token"}
+
+    def as_tree(self) -> dict[str, Any]:
+        """All of it, as JSON has it: for files that are their owner's alone."""
+        return asdict(self) | {"ssh": list(self.ssh), "fingerprints": list(self.fingerprints)}
+
+    @classmethod
+    def from_tree(cls, tree: Mapping[str, Any]) -> Standby:
+        """From what `as_tree` gave, also of a version that knew fewer fields. KeyError, TypeError for anything else."""
+        return cls(**{**tree, "ssh": tuple(tree["ssh"]), "fingerprints": tuple(tree.get("fingerprints", ()))})
 
 
 @dataclass(frozen=True)
@@ -84,7 +92,7 @@ def read_standby(settings: Settings) -> Standby | None:
         tree = json.loads(file.read_text(encoding="utf-8"))
         if tree.pop("format") != FORMAT:
             raise ConfigurationError(f"{file} is of another version of Ringfence: `ringfence standby init` again")
-        return Standby(**tree | {"ssh": tuple(tree["ssh"]), "fingerprints": tuple(tree.get("fingerprints", ()))})
+        return Standby.from_tree(tree)
     except FileNotFoundError:
         return None
     except (OSError, ValueError, KeyError, TypeError) as error:
@@ -108,7 +116,7 @@ def become(settings: Settings, standby: Standby) -> None:
     folder = _folder(settings)
     folder.mkdir(mode=0o700, parents=True, exist_ok=True)
     (folder / "state.json").unlink(missing_ok=True)
-    tree = asdict(standby) | {"ssh": list(standby.ssh), "format": FORMAT}
+    tree = standby.as_tree() | {"format": FORMAT}
     write_private(folder / "standby.json", json.dumps(tree, indent=2) + "\n")
 
 

@@ -67,7 +67,7 @@ def size_words(octets: int) -> str:
     return f"{size:,.1f} GiB"
 
 
-@page("/availability", "Availability", "health_and_safety")
+@page("/availability", "Availability", "health_and_safety", group="/availability")
 def build(view: View) -> None:
     """Lay out the page."""
     _Page(view)

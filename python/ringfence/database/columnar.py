@@ -25,7 +25,8 @@ BATCH_BYTES = 4 << 20
 
 LOCK_TIMEOUT_MS = 5000
 _STATE = """
-SELECT pg_export_snapshot(), current_setting('search_path'), coalesce(current_setting('ringfence.sites', true), '')
+SELECT pg_export_snapshot(), current_setting('search_path'), coalesce(current_setting('ringfence.sites', true), ''),
+       coalesce(current_setting('ringfence.all_sites', true), '')
 """
 
 
@@ -76,14 +77,17 @@ def _same_state(connection: psycopg.Connection[Any]) -> list[str]:
     """Statements that make a new transaction see what this one sees: its snapshot, its search path and its sight."""
     row = connection.execute(_STATE).fetchone()
     assert row is not None  # noqa: S101 — it is one row
-    snapshot, path, sites = row
+    snapshot, path, sites, all_sites = row
     return [
         "SET TRANSACTION ISOLATION LEVEL REPEATABLE READ, READ ONLY",
         sql.SQL("SET TRANSACTION SNAPSHOT {}").format(snapshot).as_string(None),
         # Whoever waits for the other connection's locks may stand before us: then nobody would ever go on.
         f"SET LOCAL lock_timeout TO {LOCK_TIMEOUT_MS}",
-        sql.SQL("SELECT set_config('search_path', {}, true), set_config('ringfence.sites', {}, true)")
-        .format(path, sites)
+        sql.SQL(
+            "SELECT set_config('search_path', {}, true), set_config('ringfence.sites', {}, true),"
+            " set_config('ringfence.all_sites', {}, true)"
+        )
+        .format(path, sites, all_sites)
         .as_string(None),
     ]
 

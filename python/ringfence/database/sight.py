@@ -41,7 +41,7 @@ log = structlog.get_logger()
 # Kept lists of numbers: a view of masked numbers is made of the calls instead.
 _PACKED = frozenset(("hour_top",))
 # Texts of a SIP call that may hold other numbers.
-_UNMASKABLE = frozenset(("details",))
+UNMASKABLE = frozenset(("details",))
 
 _ALL = "current_setting('ringfence.all_sites') = 'on'"
 _AT_SITES = "current_setting('ringfence.sites')::smallint[]"
@@ -241,7 +241,7 @@ def _view(schema: str, table: str, columns: dict[str, str]) -> sql.Composed | No
 def _column(name: str, columns: dict[str, str]) -> sql.Composable:
     """A column as it is shown masked."""
     side = name.removesuffix("_raw")
-    if name in _UNMASKABLE:
+    if name in UNMASKABLE:
         return sql.SQL("NULL::text AS {}").format(sql.Identifier(name))
     if side not in ("source", "destination") or columns.get(f"{side}_raw") != "text" or columns.get(side) != "bigint":
         return sql.Identifier(name)

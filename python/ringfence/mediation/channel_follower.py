@@ -34,15 +34,18 @@ class ChannelFollower:
         self._reload = reload
         self._changed = asyncio.Event()
         self._stopping = False
+        self._is_away = False
         self.waiting = 0  # polls under way
 
     async def run(self) -> None:
-        """Follow the database until cancelled; reconnects for ever."""
+        """Follow the database until cancelled; reconnects for ever, and logs each loss and each return once."""
         while True:
             try:
                 await self._listen()
             except (psycopg.Error, UnavailableError) as error:
-                log.warning("channel.disconnected", channel=self._channel, error=str(error).strip().split("\n")[0])
+                if not self._is_away:
+                    log.warning("channel.disconnected", channel=self._channel, error=str(error).strip().split("\n")[0])
+                self._is_away = True
                 await asyncio.sleep(RECONNECT_AFTER_S)
 
     def stop(self) -> None:
@@ -80,5 +83,8 @@ class ChannelFollower:
             await connection.execute(f"LISTEN {self._channel}")
             while True:
                 await self._reload()
+                if self._is_away:
+                    self._is_away = False
+                    log.info("channel.connected_again", channel=self._channel)
                 async for _ in connection.notifies(timeout=RELOAD_EVERY_S, stop_after=1):
                     pass

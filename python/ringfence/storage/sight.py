@@ -14,14 +14,8 @@ from typing import Any
 import psycopg
 
 from ringfence.database.connection import SCHEMA
+from ringfence.database.sight import BY_SITE, HIDDEN_DIGITS, MASK, MASKED, UNMASKABLE
 from ringfence.errors import UnavailableError
-
-BY_SITE, MASKED = "ringfence_by_site", "ringfence_masked"
-# Digits that are hidden at the end of each number, and of each run of digits in a text.
-HIDDEN_DIGITS = 4
-MASK = "•"
-# Texts of a call that may hold other numbers.
-_UNMASKABLE = frozenset(("details",))
 
 _SEEN_IN = """
 SELECT relnamespace::regnamespace::text FROM pg_class WHERE oid = to_regclass(%s)
@@ -41,7 +35,7 @@ class ArchiveSight:
         side = name.removesuffix("_raw")
         if not self.is_masked:
             return f'"{name}"'
-        if name in _UNMASKABLE:
+        if name in UNMASKABLE:
             return f'CAST(NULL AS VARCHAR) AS "{name}"'
         if side not in ("source", "destination") or not {side, f"{side}_raw"} <= kinds.keys():
             return f'"{name}"'

@@ -10,7 +10,6 @@ fenced active pair.
 
 from __future__ import annotations
 
-from dataclasses import asdict
 from datetime import datetime, timedelta
 
 from ringfence.availability.cluster import Cluster
@@ -50,7 +49,7 @@ def begin(kind: str, following: Standby, backup: str | None, now: datetime, befo
     """
     mode = "backup" if backup is not None else following.mode
     steps = tuple(Step(name, TITLES[name]) for name in (*_BEFORE[following.mode], *_AFTER))
-    facts: dict[str, object] = {"following": asdict(following) | {"ssh": list(following.ssh)}, "chosen": backup}
+    facts: dict[str, object] = {"following": following.as_tree(), "chosen": backup}
     if before is not None and before.is_under_way and "term" in before.facts:
         facts["term"] = before.facts["term"]
     return Record(kind, mode, following.active, now.isoformat(), steps, facts=facts)
@@ -96,8 +95,7 @@ def has_taken_over(record: Record) -> bool:
 
 def following_of(record: Record) -> Standby:
     """What this node followed, also after it was left on the way."""
-    kept = dict(record.facts["following"])
-    return Standby(**kept | {"ssh": tuple(kept["ssh"])})
+    return Standby.from_tree(record.facts["following"])
 
 
 def term_to_take(found: Cluster, told: str | None, remembered: Term | None) -> Term:
