@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import ast
 import re
+from functools import cache
 from graphlib import CycleError, TopologicalSorter
 from pathlib import Path
 
@@ -25,6 +26,7 @@ MAY_NAME_HTTP = {
 IO_IN_RUST = re.compile(r"\bstd::(fs|net|io|process|thread|env)\b|SystemTime|Instant::now|\bnix::|socket2")
 
 
+@cache
 def modules() -> dict[str, ast.Module]:
     found = {}
     for file in sorted(PACKAGE.rglob("*.py")):
@@ -37,6 +39,7 @@ def is_type_checking(node: ast.AST) -> bool:
     return isinstance(node, ast.If) and isinstance(node.test, ast.Name) and node.test.id == "TYPE_CHECKING"
 
 
+@cache
 def imports(tree: ast.Module, *, at_import_time: bool = False) -> set[str]:
     """Dotted names imported; with `at_import_time` only what importing the module itself runs."""
     names: set[str] = set()
