@@ -116,6 +116,7 @@ def test_speed_is_that_of_the_hot_path() -> None:
 
 
 def _elapsed(stream: bytes) -> float:
-    start = time.perf_counter()
+    """Of the processor, seconds: others on the machine do not count."""
+    start = time.thread_time()
     arrow_to_copy(stream)
-    return time.perf_counter() - start
+    return time.thread_time() - start
