@@ -15,7 +15,7 @@ import schemathesis
 from hypothesis import HealthCheck, Phase, given, settings
 from schemathesis.core.result import Ok
 from tests.mediation_server import RunningMediation
-from tests.trust.conftest import own_database
+from tests.own_database import own_database
 
 from ringfence.database.embedded import EmbeddedServer
 from ringfence.vocabulary import Role

@@ -16,15 +16,13 @@ from dataclasses import dataclass
 from datetime import UTC, datetime
 from pathlib import Path
 
-import psycopg
 import pytest
 from playwright.sync_api import Browser, BrowserContext, ConsoleMessage, Page, expect, sync_playwright
-from psycopg import conninfo, sql
 from tests.console.seed import PASSWORD, seed, seed_workshop
+from tests.own_database import own_database
 
 from ringfence.accounts.people import sign_in
 from ringfence.api.security import SESSION_COOKIE
-from ringfence.database.cluster import APPLICATION
 from ringfence.database.connection import Database
 from ringfence.database.embedded import EmbeddedServer
 
@@ -46,27 +44,10 @@ class Console:
     sessions: dict[str, str]  # account → secret of a session
 
 
-@contextmanager
-def _own_database(server: EmbeddedServer, template: str, name: str) -> Iterator[Database]:
-    with psycopg.connect(server.superuser_url, autocommit=True) as connection:
-        connection.execute(
-            sql.SQL("CREATE DATABASE {} OWNER {} TEMPLATE {}").format(
-                sql.Identifier(name), sql.Identifier(APPLICATION), sql.Identifier(template)
-            )
-        )
-    database = Database(conninfo.make_conninfo(server.url, dbname=name), pool_size=4)
-    try:
-        yield database
-    finally:
-        database.close()
-        with psycopg.connect(server.superuser_url, autocommit=True) as connection:
-            connection.execute(sql.SQL("DROP DATABASE {} WITH (FORCE)").format(sql.Identifier(name)))
-
-
 @pytest.fixture(scope="session")
 def console_database(postgres_server: EmbeddedServer, _database_template: str) -> Iterator[Database]:
     """A database with a small network's last hours; tests only add to it."""
-    with _own_database(postgres_server, _database_template, DATABASE) as database:
+    with own_database(postgres_server, _database_template, DATABASE, pool_size=4) as database:
         seed(database, datetime.now(UTC))
         yield database
 
@@ -83,7 +64,7 @@ def workshop(
     postgres_server: EmbeddedServer, _database_template: str, tmp_path_factory: pytest.TempPathFactory
 ) -> Iterator[Console]:
     """Another application, with people and a first version, where tests commit and install as they like."""
-    with _own_database(postgres_server, _database_template, f"{DATABASE}_workshop") as database:
+    with own_database(postgres_server, _database_template, f"{DATABASE}_workshop", pool_size=4) as database:
         seed_workshop(database, datetime.now(UTC))
         with _serving(database, tmp_path_factory.mktemp("workshop-data")) as console:
             yield console
@@ -96,7 +77,7 @@ def warehouse(
     """Another one, with days of calls, an archive, and a disk whose size is set; rounds are for the tests to run."""
     archive = tmp_path_factory.mktemp("archive")
     storage = {"enum": {"days": 4}, "sip": {"days": 400}, "disk_bytes": 1 << 30, "check_s": 3600}
-    with _own_database(postgres_server, _database_template, f"{DATABASE}_warehouse") as database:
+    with own_database(postgres_server, _database_template, f"{DATABASE}_warehouse", pool_size=4) as database:
         seed_workshop(database, datetime.now(UTC))
         with _serving(
             database,

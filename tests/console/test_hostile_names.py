@@ -9,10 +9,11 @@ from datetime import UTC, datetime, timedelta
 
 import pytest
 from playwright.sync_api import Dialog, expect
-from tests.console.conftest import Console, Visit, _own_database, _serving
+from tests.console.conftest import Console, Visit, _serving
 from tests.console.seed import seed_workshop
 from tests.ingest.samples import upload
 from tests.ingest.sip_samples import sip_upload
+from tests.own_database import own_database
 
 from ringfence.accounts import audit
 from ringfence.database.connection import Database
@@ -59,7 +60,7 @@ def attacked(
 ) -> Iterator[Console]:
     """An application whose callers are hostile, their calls come by ingest as all calls do."""
     now = datetime.now(UTC)
-    with _own_database(postgres_server, _database_template, "ringfence_hostile") as database:
+    with own_database(postgres_server, _database_template, "ringfence_hostile", pool_size=4) as database:
         seed_workshop(database, now)
         _call(database, now)
         with _serving(database, tmp_path_factory.mktemp("hostile-data")) as console:

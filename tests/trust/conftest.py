@@ -4,36 +4,14 @@ from __future__ import annotations
 
 import ssl
 from collections.abc import Iterator
-from contextlib import contextmanager
 from pathlib import Path
 
-import psycopg
 import pytest
-from psycopg import conninfo, sql
 from tests.mediation_server import RunningMediation
+from tests.own_database import own_database
 
-from ringfence.database.cluster import APPLICATION
-from ringfence.database.connection import Database
 from ringfence.database.embedded import EmbeddedServer
 from ringfence.trust.verification import OwnCertificate, Trust, client_context
-
-
-@contextmanager
-def own_database(server: EmbeddedServer, template: str, name: str) -> Iterator[Database]:
-    """A migrated database that outlives a test."""
-    with psycopg.connect(server.superuser_url, autocommit=True) as connection:
-        connection.execute(
-            sql.SQL("CREATE DATABASE {} OWNER {} TEMPLATE {}").format(
-                sql.Identifier(name), sql.Identifier(APPLICATION), sql.Identifier(template)
-            )
-        )
-    database = Database(conninfo.make_conninfo(server.url, dbname=name), pool_size=8)
-    try:
-        yield database
-    finally:
-        database.close()
-        with psycopg.connect(server.superuser_url, autocommit=True) as connection:
-            connection.execute(sql.SQL("DROP DATABASE {} WITH (FORCE)").format(sql.Identifier(name)))
 
 
 @pytest.fixture(scope="session")

@@ -23,7 +23,7 @@ def plain(
     postgres_server: object, _database_template: str, tmp_path_factory: pytest.TempPathFactory
 ) -> Iterator[RunningMediation]:
     """A mediation on plain HTTP, with a small rate."""
-    from tests.trust.conftest import own_database
+    from tests.own_database import own_database
 
     data = tmp_path_factory.mktemp("limits") / "data"
     with (

@@ -17,7 +17,6 @@ from ringfence.availability.backup import BackupOptions
 from ringfence.database.connection import Database
 from ringfence.detection import episodes
 from ringfence.detection.alerts import delivery
-from ringfence.detection.alerts.alert import Contained, HeldBack
 from ringfence.detection.alerts.store import open_or_extend
 from ringfence.detection.applying import Outcome
 from ringfence.detection.firing import Firing
@@ -82,8 +81,8 @@ def _on_firing(connection: Connection, firing: Firing, now: datetime, outcome: O
         connection,
         firing,
         now,
-        contained=[Contained(one.list, one.pattern, one.expires_at) for one in outcome.listed],
-        held_back=[HeldBack(one.pattern, one.why) for one in outcome.held_back],
+        contained=outcome.listed,
+        held_back=outcome.held_back,
         calls=outcome.calls,
         quiet_s=outcome.quiet_s,
     )
