@@ -6,17 +6,16 @@ import subprocess
 from collections.abc import Callable
 
 import pytest
-from tests.cli.warm import WarmCommand
+from tests import warm
 from tests.environment import environment
 from tests.mediation_server import RunningMediation
 
-_COMMAND = WarmCommand()
 Run = Callable[..., "subprocess.CompletedProcess[str]"]
 
 
 def run_ringfence(*arguments: str, stdin: str = "", **extra: str) -> subprocess.CompletedProcess[str]:
     """Run `ringfence`; whatever happens, it never shows a traceback."""
-    done = _COMMAND.run(arguments, stdin, environment(**extra), 60)
+    done = warm.run(arguments, stdin, environment(**extra), 60)
     assert "Traceback" not in done.stderr, done.stderr
     return done
 

@@ -5,8 +5,6 @@ from __future__ import annotations
 import json
 import re
 import signal
-import subprocess
-import sys
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -18,6 +16,7 @@ from psycopg import conninfo, sql
 from tests.cli.conftest import run_ringfence
 from tests.environment import environment
 from tests.mediation_server import wait_until
+from tests.warm import SERVERS, WarmProcess
 
 from ringfence.database.connection import Database
 from ringfence.database.embedded import EmbeddedServer
@@ -25,16 +24,12 @@ from ringfence.mediation.local_files import mediation_file, token_file
 
 
 @contextmanager
-def running(database_url: str, data: Path, *flags: str) -> Iterator[tuple[subprocess.Popen[str], httpx.Client]]:
-    process = subprocess.Popen(
-        [sys.executable, "-m", "ringfence", "mediation", "--port", "0", *flags],
-        env=environment(RINGFENCE_DATABASE_URL=database_url, RINGFENCE_DATA=str(data)),
-        stderr=subprocess.PIPE,
-        text=True,
-    )
+def running(database_url: str, data: Path, *flags: str) -> Iterator[tuple[WarmProcess, httpx.Client]]:
+    variables = environment(RINGFENCE_DATABASE_URL=database_url, RINGFENCE_DATA=str(data))
+    process = SERVERS.start(["mediation", "--port", "0", *flags], variables)
     try:
         wait_until(lambda: mediation_file(data).exists() or process.poll() is not None, 60)
-        assert process.poll() is None, process.stderr and process.stderr.read()
+        assert process.poll() is None, process.said()
         place = json.loads(mediation_file(data).read_text(encoding="utf-8"))
         token = Path(place["token_file"]).read_text(encoding="utf-8")
         headers = {"Authorization": f"Bearer {token}"}
@@ -43,8 +38,6 @@ def running(database_url: str, data: Path, *flags: str) -> Iterator[tuple[subpro
     finally:
         process.kill()
         process.wait(10)
-        if process.stderr is not None:
-            process.stderr.close()
 
 
 def test_without_a_database_it_refuses_to_start_in_one_line(tmp_path: Path) -> None:
@@ -83,8 +76,7 @@ def test_the_first_start_prints_the_one_time_password_and_a_stop_leaves_nothing(
         process.send_signal(signal.SIGTERM)
         assert process.wait(10) == 0
         assert monotonic() - since < 5
-        assert process.stderr is not None
-        said = process.stderr.read()
+        said = process.said()
     assert re.search(r"^First administrator: admin, one-time password \S{23}$", said, re.MULTILINE)
     assert "Traceback" not in said
     assert not mediation_file(tmp_path).exists()

@@ -5,8 +5,6 @@ from __future__ import annotations
 import io
 import json
 import signal
-import subprocess
-import sys
 import urllib.error
 import urllib.request
 from pathlib import Path
@@ -16,6 +14,7 @@ import dns.query
 import pyarrow as pa
 from tests.edge.partners import wait_until
 from tests.environment import environment
+from tests.warm import SERVERS
 
 from ringfence._native import open_journal
 
@@ -30,15 +29,13 @@ class Edge:
         self.address_file = data / "run" / "enum.json"
         self.address_file.unlink(missing_ok=True)
         ours = {"RINGFENCE_ENUM_JOURNAL_STAGE": str(data / "stage"), "RINGFENCE_EDGE_HEARTBEAT_S": "0.1"}
-        command = [sys.executable, "-m", "ringfence", "enum", "--data", str(data), "--listen", listen, *flags]
-        self.process = subprocess.Popen(
-            command, env=environment(**ours | settings), stdout=subprocess.PIPE, stderr=subprocess.PIPE
-        )
+        command = ["enum", "--data", str(data), "--listen", listen, *flags]
+        self.process = SERVERS.start(command, environment(**ours | settings))
         wait_until(self._is_up, "the ENUM server writes its addresses")
         self.addresses = json.loads(self.address_file.read_text())
 
     def _is_up(self) -> bool:
-        assert self.process.poll() is None, self.process.stderr and self.process.stderr.read().decode()
+        assert self.process.poll() is None, self.process.said()
         return self.address_file.exists()
 
     def ask(self, count: int = 1) -> str:
@@ -62,8 +59,9 @@ class Edge:
 
     def stop(self, number: int = signal.SIGTERM) -> int:
         self.process.send_signal(number)
-        self.said = self.process.communicate(timeout=20)[1].decode()
-        return self.process.returncode
+        status = self.process.wait(20)
+        self.said = self.process.said()
+        return status
 
     def events(self) -> pa.Table:
         """Every event of the first stream, once it has stopped."""

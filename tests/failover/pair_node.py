@@ -7,7 +7,6 @@ import os
 import shutil
 import signal
 import socket
-import subprocess
 import sys
 import tempfile
 from pathlib import Path
@@ -16,14 +15,13 @@ from typing import Any
 import psycopg
 from tests.environment import environment
 from tests.system.running_node import PACKAGE, eventually
+from tests.warm import SERVERS, WarmProcess, run
 
 from ringfence.availability.failover.node import Node
 from ringfence.database.cluster import embedded_url, remove_cluster
 from ringfence.node.state import read_state
 from ringfence.node.supervisor import stop_leftovers
 from ringfence.settings import Settings, load_settings
-
-COMMAND = [sys.executable, "-m", "ringfence"]
 
 
 def free_ports(count: int) -> list[int]:
@@ -52,7 +50,7 @@ class PairNode:
             f'[availability]\npartners = ["http://127.0.0.1:{partner_port}"]\n',
             encoding="utf-8",
         )
-        self._process: subprocess.Popen[bytes] | None = None
+        self._process: WarmProcess | None = None
 
     @property
     def settings(self) -> Settings:
@@ -68,9 +66,9 @@ class PairNode:
         """`ringfence up`, until it says so."""
         output = self.data / "output"
         with output.open("wb") as out:
-            self._process = subprocess.Popen(
-                [*COMMAND, "up", "--config", str(self.config)],
-                env=environment(PYTHONPATH=str(PACKAGE)),
+            self._process = SERVERS.start(
+                ["up", "--config", str(self.config)],
+                environment(PYTHONPATH=str(PACKAGE)),
                 stdout=out,
                 stderr=out,
                 start_new_session=True,
@@ -106,14 +104,8 @@ class PairNode:
 
     def cli(self, *arguments: str, status: int = 0) -> str:
         """A command on this node; its exit status is checked, and that it never shows a traceback."""
-        done = subprocess.run(
-            [*COMMAND, *arguments, "--config", str(self.config)],
-            env=environment(PYTHONPATH=str(PACKAGE)),
-            capture_output=True,
-            text=True,
-            check=False,
-            timeout=200,
-        )
+        words = [*arguments, "--config", str(self.config)]
+        done = run(words, "", environment(PYTHONPATH=str(PACKAGE)), 200)
         said = f"{done.stdout}{done.stderr}"
         assert done.returncode == status, f"{arguments}: status {done.returncode}: {said}"
         assert "Traceback" not in said, said

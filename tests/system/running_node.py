@@ -6,8 +6,6 @@ import json
 import os
 import shutil
 import signal
-import subprocess
-import sys
 import tempfile
 import time
 from collections.abc import Callable, Iterator
@@ -21,6 +19,7 @@ import dns.query
 import psycopg
 from tests.cli.conftest import run_ringfence
 from tests.environment import environment
+from tests.warm import SERVERS, WarmProcess
 
 from ringfence.database.cluster import embedded_url, remove_cluster
 from ringfence.node.state import read_state
@@ -44,14 +43,14 @@ class RunningNode:
     def __init__(self, folder: Path) -> None:
         self.data = folder / "data"
         self.output = folder / "output"
-        self._process: subprocess.Popen[bytes] | None = None
+        self._process: WarmProcess | None = None
 
     def start(self) -> None:
         """Start and wait for the line that says how to stop."""
         with self.output.open("wb") as output:
-            self._process = subprocess.Popen(
-                [*_COMMAND, "up", "--data", str(self.data), "--port", "0", "--listen", "127.0.0.1:0"],
-                env=environment(PYTHONPATH=str(PACKAGE)),
+            self._process = SERVERS.start(
+                ["up", "--data", str(self.data), "--port", "0", "--listen", "127.0.0.1:0"],
+                environment(PYTHONPATH=str(PACKAGE)),
                 stdout=output,
                 stderr=output,
                 start_new_session=True,
@@ -122,9 +121,6 @@ class RunningNode:
         """Straight from the database."""
         with psycopg.connect(embedded_url(self.data), options="-c search_path=ringfence") as connection:
             return connection.execute(query.encode()).fetchall()
-
-
-_COMMAND = [sys.executable, "-m", "ringfence"]
 
 
 @contextmanager

@@ -10,7 +10,6 @@ import re
 import shutil
 import signal
 import subprocess
-import sys
 import tempfile
 import time
 from collections.abc import Callable, Iterator
@@ -21,6 +20,7 @@ from typing import Any
 import httpx
 import pytest
 from tests.environment import environment
+from tests.warm import SERVERS, WarmProcess
 
 from ringfence.database.connection import Database
 from ringfence.mediation.devices import register_device
@@ -42,7 +42,7 @@ class Pair:
 
     data: Path
     database: Database
-    processes: dict[str, subprocess.Popen[bytes]] = field(default_factory=dict)
+    processes: dict[str, WarmProcess] = field(default_factory=dict)
 
     @property
     def socket(self) -> Path:
@@ -86,12 +86,8 @@ class Pair:
         ready = self.data / "run" / f"{name}.json"
         ready.unlink(missing_ok=True)
         with (self.data / f"{name}.log").open("ab") as output:
-            self.processes[name] = subprocess.Popen(
-                [sys.executable, "-m", "ringfence", name, "--data", str(self.data), *arguments],
-                stdout=output,
-                stderr=output,
-                env=environment(),
-            )
+            words = [name, "--data", str(self.data), *arguments]
+            self.processes[name] = SERVERS.start(words, environment(), stdout=output, stderr=output)
         until(lambda: ready.exists() or self.processes[name].poll() is not None, 60, f"{name} serves")
         assert self.processes[name].poll() is None, self.logs()
 

@@ -10,7 +10,6 @@ from collections.abc import Iterator
 from contextlib import ExitStack, contextmanager
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
-from subprocess import Popen
 from typing import Any
 
 import httpx
@@ -21,6 +20,7 @@ from tests.cli.test_mediation_command import running
 from tests.edge.edge_process import Edge
 from tests.ingest.samples import every_second, upload
 from tests.mediation_server import wait_until
+from tests.warm import WarmProcess
 
 from ringfence.database.connection import Database
 from ringfence.database.embedded import EmbeddedServer
@@ -29,7 +29,7 @@ from ringfence.mediation.sites import ensure_first_site
 from ringfence.settings import Settings
 
 PART = 50
-Mediation = tuple[Popen[str], httpx.Client]
+Mediation = tuple[WarmProcess, httpx.Client]
 
 
 @pytest.fixture

@@ -87,13 +87,13 @@ def build_application(process: MediationProcess) -> FastAPI:
     app.state.process = process
     add_handlers(app)
     app.add_middleware(Guards)
-    app.router.routes.extend(_resources())
+    app.router.routes.extend(routes_of_resources())
     _refuse_the_rest(app)
     return app
 
 
 @cache
-def _resources() -> tuple[BaseRoute, ...]:
+def routes_of_resources() -> tuple[BaseRoute, ...]:
     """The routes of all resources. One set serves every application of the program: each request brings its own."""
     router = APIRouter()
     for resource in RESOURCES:
