@@ -36,11 +36,13 @@ $(VENV)/python.stamp: requirements/dev.lock
 	@touch $@
 
 # The extension is built where the package lies; `maturin` does the same for the wheel. What runs, ships and is measured is
-# optimised across crates; tests of what was not built so before take what builds in half the time.
+# optimised across crates; tests of what was not built so before take what builds in half the time, linted as it is compiled.
+LINTED := RUSTC_WORKSPACE_WRAPPER=$(CURDIR)/crates/clippy.sh
+
 define native
 	@command -v cargo >/dev/null || { echo "make: a Rust toolchain is needed (cargo was not found)" >&2; exit 1; }
 	$(call say,Rust data plane (some minutes the first time))
-	@cargo build --profile $(1) --locked --package ringfence-bindings
+	@$(2) cargo build --profile $(1) --locked --package ringfence-bindings
 	@install -m 755 target/$(1)/lib_native.so python/ringfence/_native.abi3.so
 	@mkdir -p $(VENV)
 endef
@@ -50,7 +52,7 @@ $(VENV)/dist.stamp: pyproject.toml $(RUST_SOURCES)
 	@touch $(VENV)/native.stamp $@
 
 $(VENV)/native.stamp: pyproject.toml $(RUST_SOURCES)
-	$(call native,release)
+	$(call native,release,$(LINTED))
 	@touch $@ && rm -f $(VENV)/dist.stamp
 
 .PHONY: run
@@ -61,25 +63,26 @@ run: setup ## Start everything on this machine: database, mediation with console
 packages: ## Install the Debian packages that tests use (as root), or name the missing ones
 	@PYTHON=$(PYTHON) bash tests/packages.sh
 
-# What needs the network or the compiler goes side by side; the Python tests have the machine to themselves.
+# Side by side, each as soon as it can: Python packages, then types; the data plane, then its tests; Debian packages. So no
+# core waits for the network or for what runs on one core alone. The Python tests have the machine to themselves.
 .PHONY: test
 test: ## Run every check and test
-	@$(MAKE) --no-print-directory -j2 $(STAMPS) packages
-	@$(MAKE) --no-print-directory -j2 lint test-rust
+	@$(MAKE) --no-print-directory -j3 test-rust lint packages
 	@$(MAKE) --no-print-directory test-python
 
 .PHONY: lint
-lint: $(STAMPS) ## Formatting, lints and types
+lint: $(VENV)/python.stamp ## Formatting, lints and types
 	$(call say,Lints and types)
 	@$(BIN)/ruff check --quiet . && $(BIN)/ruff format --check --quiet .
 	@cargo fmt --all --check
 	@$(BIN)/mypy
 
+# Between them the two commands compile, and so lint, all there is. The crates have no tests in their documentation.
 .PHONY: test-rust
-test-rust: ## Lints, unit, property and model tests of the crates
+test-rust: $(VENV)/native.stamp ## Lints, unit, property and model tests of the crates
 	$(call say,Rust lints and tests)
-	@cargo clippy --quiet --release --locked --workspace --all-targets -- -D warnings
-	@cargo test --quiet --release --locked --workspace
+	@$(LINTED) cargo build --quiet --release --locked --workspace
+	@$(LINTED) cargo test --quiet --release --locked --workspace --tests
 
 # Three for two cores: most tests wait now and then. Those that drive real load have the machine to themselves, last.
 TEST_WORKERS ?= 3

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import ast
 import re
+import tomllib
 from functools import cache
 from graphlib import CycleError, TopologicalSorter
 from pathlib import Path
@@ -209,6 +210,19 @@ def test_pure_crates_do_no_io(crate: str) -> None:
             continue
         found = [match for match in IO_IN_RUST.finditer(rust_code(file)) if match.group(1) not in {"net"}]
         assert not found, f"{file}: {found[0].group()}"
+
+
+def test_no_crate_has_tests_that_do_not_run() -> None:
+    """`make test-rust` runs what a manifest doesn't except, and no documentation tests."""
+    for manifest in [*(ROOT / "crates").rglob("Cargo.toml"), *(ROOT / "bench").rglob("Cargo.toml")]:
+        targets, sources = tomllib.loads(manifest.read_text(encoding="utf-8")), manifest.parent / "src"
+        binaries = {manifest.parent / binary["path"]: binary for binary in targets.get("bin", [])}
+        for file in sources.rglob("*.rs"):
+            text = file.read_text(encoding="utf-8")
+            if not binaries.get(file, targets.get("lib", {})).get("test", True):
+                assert not re.search(r"#\[(cfg\()?test\b", text), f"{file} has tests, {manifest} excepts them"
+            fences = re.findall(r"^\s*//[/!]\s*```(.*)$", text, re.MULTILINE)
+            assert set(fences[::2]) <= {"text"}, f"{file}: `make test-rust` does not run what is not ```text"
 
 
 def test_files_stay_small() -> None:

@@ -4,10 +4,9 @@ use std::sync::Mutex;
 use pyo3::exceptions::PyValueError;
 use pyo3::prelude::*;
 use pyo3::types::PyBytes;
+use ringfence_events::copy::{POSTGRESQL_EPOCH_US, SIGNATURE};
 use ringfence_numbers::{DialPlan, Pattern, Site};
 use ringfence_policy::{Fault, Format, Limits, ListReader, Listed, ListedEntry};
-
-use crate::copy::{POSTGRESQL_EPOCH_US, SIGNATURE};
 
 /// Reads a list in parts.
 #[pyclass(frozen, name = "ListReader", module = "ringfence._native")]

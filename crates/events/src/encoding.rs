@@ -1,4 +1,4 @@
-//! The bytes of an event as the journal stores them. Fixed by `tests/encoding.rs` (version test).
+//! The bytes of an event as the journal stores them. Fixed by `tests/forms/encoding.rs` (version test).
 //!
 //! Little-endian, no padding. Format 1 is an ENUM event, version 1:
 //! ```text

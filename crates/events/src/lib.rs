@@ -3,14 +3,15 @@
 //!
 //! Stands at the start of "facts up": the ENUM server makes an [`EnumEvent`] per query, the probe a [`SipEvent`] per
 //! call; the journal stores them as bytes ([`JournalEvent::encode`]), the uplink sends them as Arrow
-//! ([`records_to_arrow`]).
+//! ([`records_to_arrow`]), the mediation's database takes them as COPY ([`copy::arrow_to_copy`]).
 //!
 //! ```text
 //! enum server ── EnumEvent ─┐                         ┌► EnumBatch ─┐
-//!                           ├► encode ──► journal ──► ┤             ├► Arrow IPC ──► mediation
+//!                           ├► encode ──► journal ──► ┤             ├► Arrow IPC ──► mediation ── COPY ──► database
 //! probe ──────── SipEvent ──┘                         └► SipBatch ──┘
 //! ```
 mod arrow;
+pub mod copy;
 mod encoding;
 mod records;
 mod sip;

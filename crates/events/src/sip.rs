@@ -4,7 +4,7 @@
 //! destination stood. What these numbers *are* (E.164, class, direction) is found at ingest by the site's dial plan, so
 //! that a plan mended today is used for every call that arrives today, whichever probe saw it.
 //!
-//! Little-endian, no padding. Format 2 is a SIP call, version 1; fixed by `tests/sip.rs` (version test):
+//! Little-endian, no padding. Format 2 is a SIP call, version 1; fixed by `tests/forms/sip.rs` (version test):
 //! ```text
 //! format (2) │ transport │ side │ result │ released by │ attestation │ codec's octets     7 octets
 //! status u16 │ cause_q850 u16 │ flags u32 │ probe lost u32                                 12

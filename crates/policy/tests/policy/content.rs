@@ -1,5 +1,4 @@
 //! Contents of lists beside the document: they list what inline entries would, until their end, and nothing half.
-#![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic)]
 
 use proptest::prelude::*;
 use ringfence_policy::{

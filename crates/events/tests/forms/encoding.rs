@@ -1,5 +1,4 @@
 //! The bytes and the Arrow form of an event: the version test, round trips, hostile input.
-#![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic)]
 use std::net::{IpAddr, SocketAddr};
 
 use arrow_array::cast::AsArray as _;

@@ -1,5 +1,4 @@
 //! The compiled engine against a plain reading of the same policy: every decision must be equal.
-#![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic)]
 
 use std::collections::HashMap;
 

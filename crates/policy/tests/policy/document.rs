@@ -1,5 +1,4 @@
 //! The policy document of docs/contracts.md 4: what it means, and that faults name their field.
-#![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic)]
 
 use ringfence_policy::{Asker, DynamicEntries, NoOpinion, Snapshot};
 use serde_json::{Value, json};

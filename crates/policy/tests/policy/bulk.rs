@@ -1,5 +1,4 @@
 //! A list's file: what is taken, in which form, and what is said of a line that is not.
-#![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic)]
 
 use proptest::prelude::*;
 use ringfence_numbers::{DialPlan, Site};

@@ -1,5 +1,4 @@
 //! Dynamic entries beside a compiled policy: what they do, until when, and what they cannot do.
-#![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic)]
 
 use ringfence_policy::{
     Action, DYNAMIC_ENTRIES_MAX, Decision, DynamicEntries, RateCounters, Reason, Snapshot,
