@@ -41,15 +41,19 @@ def free_ports(count: int) -> list[int]:
 class PairNode:
     """Database and mediation of one site."""
 
-    def __init__(self, name: str, port: int, partner_port: int) -> None:
+    def __init__(
+        self, name: str, port: int, partner: str, data: Path | None = None, extra: dict[str, str] | None = None
+    ) -> None:
+        """`partner`: URL of the other pair; `data`: a folder that is there, else one is made; `extra`: environment."""
         self.name = name
         self.url = f"http://127.0.0.1:{port}"
-        self.data = Path(tempfile.mkdtemp(prefix=f"ringfence-{name}-"))
+        self.environment = environment(PYTHONPATH=str(PACKAGE), **(extra or {}))
+        self.data = data or Path(tempfile.mkdtemp(prefix=f"ringfence-{name}-"))
         self.data.chmod(0o755)
         self.config = self.data / "ringfence.toml"
         self.config.write_text(
             f'data = "{self.data}"\n[api]\nport = {port}\n[enum]\nenabled = false\n[backup]\njobs = 1\n'
-            f'[availability]\npartners = ["http://127.0.0.1:{partner_port}"]\n',
+            f'[availability]\npartners = ["{partner}"]\n',
             encoding="utf-8",
         )
         self._process: subprocess.Popen[bytes] | None = None
@@ -70,7 +74,7 @@ class PairNode:
         with output.open("wb") as out:
             self._process = subprocess.Popen(
                 [*COMMAND, "up", "--config", str(self.config)],
-                env=environment(PYTHONPATH=str(PACKAGE)),
+                env=self.environment,
                 stdout=out,
                 stderr=out,
                 start_new_session=True,
@@ -108,7 +112,7 @@ class PairNode:
         """A command on this node; its exit status is checked, and that it never shows a traceback."""
         done = subprocess.run(
             [*COMMAND, *arguments, "--config", str(self.config)],
-            env=environment(PYTHONPATH=str(PACKAGE)),
+            env=self.environment,
             capture_output=True,
             text=True,
             check=False,
