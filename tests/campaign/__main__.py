@@ -12,6 +12,9 @@ from pathlib import Path
 from tests.campaign.campaign import Run, keep_evidence
 from tests.campaign.world import World
 
+from ringfence.log import configure_logging
+from ringfence.settings import LogSettings
+
 
 def main() -> int:
     """0 when every promise held in every run."""
@@ -20,6 +23,7 @@ def main() -> int:
     asked.add_argument("--first", type=int, default=1, help="the first seed")
     asked.add_argument("--evidence", type=Path, default=Path("build/campaign"), help="where failures are kept")
     options = asked.parse_args()
+    configure_logging(LogSettings(level="error"))
     began, calls, kinds, failed = time.monotonic(), 0, Counter[str](), list[int]()
     with ExitStack() as worlds:
         world: World | None = None

@@ -46,12 +46,12 @@ class Disk:
         mounted = subprocess.run(
             ["mount", "-t", "tmpfs", "-o", size, "tmpfs", folder], check=False, capture_output=True
         )
-        self._is_mounted = mounted.returncode == 0
+        self.is_mounted = mounted.returncode == 0
         self._bounded: set[int] = set()
 
     def fill(self, pids: list[int]) -> None:
         """No octet more; `pids` are who writes on it."""
-        if not self._is_mounted:
+        if not self.is_mounted:
             for pid in pids:
                 self._bound(pid, _PAGE)
             self._bounded.update(pids)
@@ -64,7 +64,7 @@ class Disk:
 
     def free(self) -> None:
         """There is room again."""
-        if self._is_mounted:
+        if self.is_mounted:
             self._ballast.unlink(missing_ok=True)
         for pid in self._bounded:
             self._bound(pid, resource.RLIM_INFINITY)
@@ -72,7 +72,7 @@ class Disk:
 
     def remove(self) -> None:
         """When nobody writes on it any more."""
-        if self._is_mounted:
+        if self.is_mounted:
             subprocess.run(["umount", "--lazy", self.folder], check=False, capture_output=True)
 
     def _bound(self, pid: int, octets: int) -> None:
