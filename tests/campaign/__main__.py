@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import argparse
+import signal
 import sys
 import time
 from collections import Counter
@@ -24,6 +25,7 @@ def main() -> int:
     asked.add_argument("--evidence", type=Path, default=Path("build/campaign"), help="where failures are kept")
     options = asked.parse_args()
     configure_logging(LogSettings(level="error"))
+    signal.signal(signal.SIGTERM, lambda *_: sys.exit(1))  # leaving no process or mount behind
     began, calls, kinds, failed = time.monotonic(), 0, Counter[str](), list[int]()
     with ExitStack() as worlds:
         world: World | None = None
