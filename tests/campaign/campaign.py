@@ -11,7 +11,8 @@ from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
 
-from tests.campaign import books
+from tests.campaign.audit import audit
+from tests.campaign.books import BrokenPromiseError
 from tests.campaign.line import Line
 from tests.campaign.schedule import ACTIVE, SITE, STANDBY, Fault, draw, in_words
 from tests.campaign.world import World
@@ -63,9 +64,7 @@ class Run:
         finally:
             world.callers.end()
         calls = world.callers.calls[before:]
-        books.check_answers(world, calls)
-        events = books.check_events(world)
-        books.check_terms(world)
+        events = audit(world, calls)
         if self._failed_over:
             world.follow()
         return Outcome(
@@ -105,8 +104,9 @@ class Run:
                 break
             self._fail_over()
         if self._failed_over is False:
-            raise books.BrokenPromiseError(f"the failover does not end: {world.standby.said[-1]}")
+            raise BrokenPromiseError(f"the failover does not end: {world.standby.said[-1]}")
         world.active.keep_until("well")
+        world.note_holder()
         if self._failed_over:
             world.standby.keep_until("fenced")
 

@@ -120,7 +120,7 @@ class EnumServer:
         self.die()
         self.disk.remove()
 
-    def lived_from_to(self, began_s: float, ended_s: float) -> bool:
+    def lived(self, began_s: float, ended_s: float) -> bool:
         """Whether it had to answer throughout."""
         return any(one.began_s <= began_s and (one.ended_s is None or one.ended_s >= ended_s) for one in self.lives)
 

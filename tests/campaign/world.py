@@ -73,6 +73,9 @@ class World:
     def swap(self) -> None:
         """The standby is active now."""
         self.active, self.standby = self.standby, self.active
+
+    def note_holder(self) -> None:
+        """Which pair took the epoch that is in force; once it is well."""
         self.holders[self.epoch(self.active)] = self.active.name
 
     def epoch(self, pair: Pair) -> int:
@@ -92,7 +95,8 @@ class World:
         """Whatever is spoiled from outside is well again."""
         for line in self.lines():
             line.become("open")
-        for machine in (*self.pairs, *self.servers.values()):
+        machines: list[Pair | EnumServer] = [*self.pairs, *self.servers.values()]
+        for machine in machines:
             machine.disk.free()
             machine.clock.step(0)
 
