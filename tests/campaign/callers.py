@@ -11,7 +11,7 @@ from dataclasses import dataclass, field
 from tests.campaign.line import LoopThread
 from tests.system.test_kill import query_bytes
 
-RATE_PER_S = 15
+RATE_PER_S = 12
 # An SBC waits about so long for one server.
 TRY_S = 2.0
 FIRST_NUMBER = 1_212_300_0000

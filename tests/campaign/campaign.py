@@ -55,6 +55,7 @@ class Run:
     def play(self) -> Outcome:
         """Returns when every promise held; BrokenPromiseError which did not."""
         world, began = self._world, time.monotonic()
+        world.follow()
         before = len(world.callers.calls)
         world.callers.begin()
         try:
@@ -65,8 +66,6 @@ class Run:
             world.callers.end()
         calls = world.callers.calls[before:]
         events = audit(world, calls)
-        if self._failed_over:
-            world.follow()
         return Outcome(
             self.seed,
             self.faults,
@@ -193,7 +192,7 @@ class Run:
 
     def _fail_over(self) -> None:
         world = self._world
-        world.standby.takes_no_work = False
+        world.standby.is_standby = False
         self._failed_over = world.standby.command("failover", "--devices", str(DEVICES_S)) == 0
         if self._failed_over:
             world.swap()

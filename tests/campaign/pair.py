@@ -6,11 +6,12 @@ import os
 import signal
 import subprocess
 import threading
+import time
 from contextlib import suppress
 from datetime import UTC, datetime
+from http.client import HTTPConnection, HTTPException
 from pathlib import Path
 
-import httpx
 from tests.campaign.machine import Clock, Disk, processes_in
 from tests.failover.pair_node import COMMAND, PairNode
 from tests.system.running_node import eventually
@@ -21,6 +22,7 @@ from ringfence.database.cluster import home_of
 
 DISK_OCTETS = 400 << 20
 SETTLE_S = 240.0
+POLL_S = 0.3
 COMMAND_S = 400.0
 
 
@@ -37,8 +39,8 @@ class Pair(PairNode):
         # Held while a process of it is killed or paused: one of the two at a time.
         self.hurt = threading.Lock()
         self.said: list[str] = []
-        # While it is a standby: it must not serve.
-        self.takes_no_work = False
+        # It follows the other one, and must not serve.
+        self.is_standby = False
 
     def launch(self) -> None:
         """Begin to start `ringfence up`, unless it runs."""
@@ -76,21 +78,26 @@ class Pair(PairNode):
 
     def answer(self) -> tuple[int, str]:
         """What /healthz says: status and message; 0 when there is no answer."""
+        line = HTTPConnection("127.0.0.1", self.port, timeout=10)
         try:
-            answer = httpx.get(f"{self.url}/healthz", trust_env=False, timeout=10)
-            return answer.status_code, answer.text
-        except httpx.HTTPError as error:
+            line.request("GET", "/healthz")
+            answer = line.getresponse()
+            return answer.status, answer.read().decode()
+        except (OSError, HTTPException) as error:
             return 0, str(error)
+        finally:
+            line.close()
 
     def keep_until(self, is_reached: str) -> None:
         """Started again wherever it has ended, until its answer is `well` or `fenced`."""
-
-        def is_there() -> bool:
-            self.launch()
+        give_up = time.monotonic() + SETTLE_S
+        while True:
             status, text = self.answer()
-            return status == 200 if is_reached == "well" else status == 503 and "fenced" in text
-
-        eventually(is_there, f"{self.name} is {is_reached}; it says {self.answer()}", SETTLE_S)
+            if (status == 200, "fenced" in text) == (is_reached == "well", is_reached == "fenced"):
+                return
+            assert time.monotonic() < give_up, f"{self.name} is not {is_reached} in {SETTLE_S:.0f} s: {status} {text}"
+            self.launch()
+            time.sleep(POLL_S)
 
     def command(self, *words: str) -> int:
         """An operator's command on this node, and what it said is kept; its exit status."""
@@ -113,7 +120,7 @@ class Pair(PairNode):
         become(self.settings, Standby("backup", url, every_s=5, token=token))
         self.launch()
         eventually(lambda: read_state(self.settings).imported == kept.backup_id, f"{self.name} follows", SETTLE_S)
-        self.takes_no_work = True
+        self.is_standby = True
 
     def _pids(self, what: str) -> list[int]:
         found = processes_in(self.data)

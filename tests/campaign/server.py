@@ -67,7 +67,7 @@ class EnumServer:
         ours = environment(
             PYTHONPATH=str(PACKAGE),
             RINGFENCE_LOG_FORMAT="json",
-            RINGFENCE_EDGE_HEARTBEAT_S="0.5",
+            RINGFENCE_EDGE_HEARTBEAT_S="1",
             RINGFENCE_ENUM_JOURNAL_STAGE=str(self._stage),
             RINGFENCE_ENUM_JOURNAL_SEGMENT_BYTES=str(SEGMENT_OCTETS),
             **self.clock.environment,
@@ -89,7 +89,7 @@ class EnumServer:
             if self._process is not None and self._process.poll() is not None:
                 time.sleep(1)
                 self.start()
-            time.sleep(0.05)
+            time.sleep(0.2)
         self.lives.append(Life(time.monotonic()))
 
     def die(self) -> None:

@@ -27,7 +27,7 @@ from ringfence.database.connection import Database
 from ringfence.mediation.devices import register_device
 from ringfence.vocabulary import Role
 
-LOOK_S = 0.5
+LOOK_S = 1.0
 
 
 class World:
@@ -88,8 +88,9 @@ class World:
             database.close()
 
     def follow(self) -> None:
-        """The pair that is not active becomes the active one's standby."""
-        self.standby.follow(self.active, self.between[self.standby.name].url, self._token)
+        """The pair that is not active is the active one's standby, or becomes it."""
+        if not self.standby.is_standby:
+            self.standby.follow(self.active, self.between[self.standby.name].url, self._token)
 
     def heal(self) -> None:
         """Whatever is spoiled from outside is well again."""
@@ -143,9 +144,9 @@ class World:
         """A standby must not serve, whatever happens."""
         while not self._stopping.wait(LOOK_S):
             standby = self.standby
-            if standby.takes_no_work:
+            if standby.is_standby:
                 status, text = standby.answer()
-                if status == 200 and standby.takes_no_work and standby is self.standby:
+                if status == 200 and standby.is_standby and standby is self.standby:
                     self.wrong_answers.append(f"{standby.name} answered as an active pair does: {text}")
 
 
