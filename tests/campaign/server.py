@@ -68,6 +68,7 @@ class EnumServer:
             PYTHONPATH=str(PACKAGE),
             RINGFENCE_LOG_FORMAT="json",
             RINGFENCE_EDGE_HEARTBEAT_S="1",
+            RINGFENCE_EDGE_UPLOAD_MS="500",
             RINGFENCE_ENUM_JOURNAL_STAGE=str(self._stage),
             RINGFENCE_ENUM_JOURNAL_SEGMENT_BYTES=str(SEGMENT_OCTETS),
             **self.clock.environment,

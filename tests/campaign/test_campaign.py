@@ -13,8 +13,9 @@ from tests.campaign.campaign import Run, keep_evidence
 from tests.campaign.schedule import KINDS, draw
 from tests.campaign.world import World
 
-# Together they have every kind of fault.
-SEEDS = (14, 16)
+# Together they have every kind of fault but the failover, which costs as much as all else: under calls, tests/failover
+# plays it in every suite, and one run in five of the campaign.
+SEEDS = (65, 171)
 EVIDENCE = Path(__file__).parents[2] / "build" / "campaign"
 
 pytestmark = pytest.mark.slow
@@ -27,7 +28,7 @@ def world() -> Iterator[World]:
 
 
 def test_random_faults_lose_no_call_double_none_and_split_nothing(world: World) -> None:
-    assert {fault.kind for seed in SEEDS for fault in draw(seed)} == set(KINDS)
+    assert {fault.kind for seed in SEEDS for fault in draw(seed)} == set(KINDS) - {"failover"}
     for seed in SEEDS:
         run = Run(world, seed)
         try:
