@@ -32,12 +32,13 @@ class Outcome:
     calls: int
     retried: int  # answered by another server than the first
     events: int  # at the active pair, since the world began
+    agreed_s: float  # after the last call, until the books agreed
     seconds: float
 
     def __str__(self) -> str:
         return (
             f"seed {self.seed}: {self.calls} calls, {self.retried} of them retried, in {self.seconds:.0f} s; "
-            f"{in_words(self.faults)}"
+            f"books agree after {self.agreed_s:.1f} s; {in_words(self.faults)}"
         )
 
 
@@ -65,6 +66,7 @@ class Run:
         finally:
             world.callers.end()
         calls = world.callers.calls[before:]
+        ended = time.monotonic()
         events = audit(world, calls)
         return Outcome(
             self.seed,
@@ -72,6 +74,7 @@ class Run:
             len(calls),
             sum(1 for call in calls if len(call.attempts) > 1 and call.answered_by),
             events,
+            time.monotonic() - ended,
             time.monotonic() - began,
         )
 

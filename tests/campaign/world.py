@@ -19,6 +19,7 @@ from tests.campaign.machine import Clock, build_clock
 from tests.campaign.pair import Pair
 from tests.campaign.schedule import SERVERS
 from tests.campaign.server import EnumServer
+from tests.failover.pair_node import free_ports
 
 from ringfence.accounts.credentials import create_token
 from ringfence.availability import cluster
@@ -106,7 +107,7 @@ class World:
         return [*self.between.values(), *(line for server in self.servers.values() for line in server.lines.values())]
 
     def _pairs(self, library: Path) -> tuple[Pair, Pair]:
-        names, ports = ("first", "second"), _free_ports(2, socket.SOCK_STREAM)
+        names, ports = ("first", "second"), free_ports(2)
         # From a pair to the other one.
         self.between = {name: Line(self.thread, port) for name, port in zip(names, reversed(ports), strict=True)}
         made = []
@@ -118,7 +119,7 @@ class World:
         return made[0], made[1]
 
     def _server(self, name: str, library: Path) -> EnumServer:
-        (port,) = _free_ports(1, socket.SOCK_DGRAM)
+        (port,) = free_ports(1, socket.SOCK_DGRAM)
         lines = {pair.name: Line(self.thread, pair.port) for pair in self.pairs}
         return EnumServer(name, self.folder / name, port, lines, Clock(library, self.folder / f"{name}.clock"))
 
@@ -148,15 +149,3 @@ class World:
                 status, text = standby.answer()
                 if status == 200 and standby.is_standby and standby is self.standby:
                     self.wrong_answers.append(f"{standby.name} answered as an active pair does: {text}")
-
-
-def _free_ports(count: int, kind: socket.SocketKind) -> list[int]:
-    """Ports that were free a moment ago, all different: who uses them knows them before they are listened on."""
-    taken = [socket.socket(socket.AF_INET, kind) for _ in range(count)]
-    try:
-        for one in taken:
-            one.bind(("127.0.0.1", 0))
-        return [int(one.getsockname()[1]) for one in taken]
-    finally:
-        for one in taken:
-            one.close()

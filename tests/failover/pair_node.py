@@ -26,9 +26,9 @@ from ringfence.settings import Settings, load_settings
 COMMAND = [sys.executable, "-m", "ringfence"]
 
 
-def free_ports(count: int) -> list[int]:
-    """Ports that were free a moment ago, all different: the edges know both pairs before the pairs start."""
-    taken = [socket.socket() for _ in range(count)]
+def free_ports(count: int, kind: socket.SocketKind = socket.SOCK_STREAM) -> list[int]:
+    """Ports that were free a moment ago, all different: who uses them knows them before they are listened on."""
+    taken = [socket.socket(socket.AF_INET, kind) for _ in range(count)]
     try:
         for one in taken:
             one.bind(("127.0.0.1", 0))
