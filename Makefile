@@ -140,6 +140,13 @@ fuzz: ## Fuzz each parser for FUZZ_SECONDS=30 (needs cargo-fuzz)
 fst-lab: setup ## The functional system test on this machine: two sites, waits scaled; record in build/fst-lab
 	@$(BIN)/ringfence fst run --lab --scale-waits 0.01 --output build/fst-lab
 
+SEEDS ?= 20
+FIRST ?= 1
+
+.PHONY: campaign
+campaign: setup ## Random faults on two pairs and three ENUM servers while calls run: SEEDS=20 runs from FIRST=1
+	@$(BIN)/python -m tests.campaign --seeds $(SEEDS) --first $(FIRST)
+
 .PHONY: bench-enum
 bench-enum: setup ## Measure the ENUM server beside NSD, Knot and dnsdist
 	@$(BIN)/python bench/enum/run.py

@@ -56,6 +56,22 @@ def test_every_event_arrives_once_and_is_acknowledged(mediation: FakeMediation, 
         assert uplink.is_connected
 
 
+def test_hello_names_who_answered_though_another_is_in_use_by_then(mediation: FakeMediation) -> None:
+    """The log says where events go: by it one audits that nobody went back to an old active pair."""
+
+    async def say() -> tuple[str, str]:
+        client = MediationClient((mediation.address, "http://127.0.0.1:1"), CREDENTIAL, timeout_s=5)
+        try:
+            asking = asyncio.create_task(client.hello("enum", "test", 1, 0))
+            await asyncio.sleep(0)
+            client.home.failed(0)  # as another part does that met an error
+            return (await asking).address, client.address
+        finally:
+            await client.close()
+
+    assert asyncio.run(say()) == (mediation.address, "http://127.0.0.1:1")
+
+
 def test_events_wait_while_the_mediation_is_down(mediation: FakeMediation, enum_server: EnumServer) -> None:
     mediation.is_down = True
     with uploading(enum_server, mediation.address) as uplink:

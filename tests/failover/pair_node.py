@@ -7,6 +7,7 @@ import os
 import shutil
 import signal
 import socket
+import subprocess
 import sys
 import tempfile
 from pathlib import Path
@@ -23,10 +24,12 @@ from ringfence.node.state import read_state
 from ringfence.node.supervisor import stop_leftovers
 from ringfence.settings import Settings, load_settings
 
+COMMAND = [sys.executable, "-m", "ringfence"]
 
-def free_ports(count: int) -> list[int]:
-    """Ports that were free a moment ago, all different: the edges know both pairs before the pairs start."""
-    taken = [socket.socket() for _ in range(count)]
+
+def free_ports(count: int, kind: socket.SocketKind = socket.SOCK_STREAM) -> list[int]:
+    """Ports that were free a moment ago, all different: who uses them knows them before they are listened on."""
+    taken = [socket.socket(socket.AF_INET, kind) for _ in range(count)]
     try:
         for one in taken:
             one.bind(("127.0.0.1", 0))
@@ -39,18 +42,22 @@ def free_ports(count: int) -> list[int]:
 class PairNode:
     """Database and mediation of one site."""
 
-    def __init__(self, name: str, port: int, partner_port: int) -> None:
+    def __init__(
+        self, name: str, port: int, partner: str, data: Path | None = None, extra: dict[str, str] | None = None
+    ) -> None:
+        """`partner`: URL of the other pair; `data`: a folder that is there, else one is made; `extra`: environment."""
         self.name = name
         self.url = f"http://127.0.0.1:{port}"
-        self.data = Path(tempfile.mkdtemp(prefix=f"ringfence-{name}-"))
+        self.environment = environment(PYTHONPATH=str(PACKAGE), **(extra or {}))
+        self.data = data or Path(tempfile.mkdtemp(prefix=f"ringfence-{name}-"))
         self.data.chmod(0o755)
         self.config = self.data / "ringfence.toml"
         self.config.write_text(
             f'data = "{self.data}"\n[api]\nport = {port}\n[enum]\nenabled = false\n[backup]\njobs = 1\n'
-            f'[availability]\npartners = ["http://127.0.0.1:{partner_port}"]\n',
+            f'[availability]\npartners = ["{partner}"]\n',
             encoding="utf-8",
         )
-        self._process: WarmProcess | None = None
+        self._process: WarmProcess | subprocess.Popen[bytes] | None = None
 
     @property
     def settings(self) -> Settings:
@@ -67,11 +74,7 @@ class PairNode:
         output = self.data / "output"
         with output.open("wb") as out:
             self._process = SERVERS.start(
-                ["up", "--config", str(self.config)],
-                environment(PYTHONPATH=str(PACKAGE)),
-                stdout=out,
-                stderr=out,
-                start_new_session=True,
+                ["up", "--config", str(self.config)], self.environment, stdout=out, stderr=out, start_new_session=True
             )
         process = self._process
         eventually(
@@ -104,8 +107,7 @@ class PairNode:
 
     def cli(self, *arguments: str, status: int = 0) -> str:
         """A command on this node; its exit status is checked, and that it never shows a traceback."""
-        words = [*arguments, "--config", str(self.config)]
-        done = run(words, "", environment(PYTHONPATH=str(PACKAGE)), 200)
+        done = run([*arguments, "--config", str(self.config)], "", self.environment, 200)
         said = f"{done.stdout}{done.stderr}"
         assert done.returncode == status, f"{arguments}: status {done.returncode}: {said}"
         assert "Traceback" not in said, said

@@ -112,7 +112,8 @@ def words(outcome: dict[str, Any]) -> dict[str, str]:
 def story(tmp_path_factory: pytest.TempPathFactory, ssh_server: SshServer) -> Iterator[Story]:
     ports = free_ports(2)
     with ExitStack() as stack:
-        first, second = PairNode("first", ports[0], ports[1]), PairNode("second", ports[1], ports[0])
+        urls = [f"http://127.0.0.1:{port}" for port in ports]
+        first, second = PairNode("first", ports[0], urls[1]), PairNode("second", ports[1], urls[0])
         stack.callback(second.remove)
         stack.callback(first.remove)
         story = Story(Sites(first, second))

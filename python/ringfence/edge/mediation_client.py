@@ -46,8 +46,9 @@ class GapError(RingfenceError):
 
 @dataclass(frozen=True)
 class Hello:
-    """What the mediation knows of this device and journal."""
+    """What the mediation at `address` knows of this device and journal."""
 
+    address: str
     device: str
     device_id: int
     epoch: int
@@ -110,14 +111,19 @@ class MediationClient:
     async def hello(self, kind: str, software: str, journal_id: int, now_us: int) -> Hello:
         """Introduce this edge; learn which events of the journal the mediation holds."""
         body = {"kind": kind, "software": software, "journal_id": journal_id, "now_us": now_us}
+        asked = self.address  # another may be in use when this one answers
         answer = _json(await self._call("POST", "/hello", json=body))
         try:
-            received = {int(stream): int(last) for stream, last in answer["received"].items()}
             return Hello(
-                str(answer["device"]), int(answer["device_id"]), int(answer["epoch"]), int(answer["now_us"]), received
+                asked,
+                str(answer["device"]),
+                int(answer["device_id"]),
+                int(answer["epoch"]),
+                int(answer["now_us"]),
+                {int(stream): int(last) for stream, last in answer["received"].items()},
             )
         except (KeyError, TypeError, ValueError, AttributeError) as error:
-            raise UnavailableError(f"mediation {self.address}: hello is not answered as agreed: {error!r}") from None
+            raise UnavailableError(f"mediation {asked}: hello is not answered as agreed: {error!r}") from None
 
     async def post_events(
         self, journal_id: int, stream: int, arrow: bytes, *, dataset: str = "enum", first_kept: int | None = None

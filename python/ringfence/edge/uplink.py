@@ -79,7 +79,7 @@ class Uplink:
             hello = await self._hello(client)
         self._received = dict(hello.received)
         self.is_connected = True
-        log.info("uplink.connected", mediation=client.address, device=hello.device, received=dict(hello.received))
+        log.info("uplink.connected", mediation=hello.address, device=hello.device, received=dict(hello.received))
 
     async def _hello(self, client: MediationClient) -> Hello:
         return await client.hello(self._kind, __version__, self._journal.journal_id, time.time_ns() // 1000)
