@@ -28,7 +28,7 @@ from ringfence.errors import InvalidInputError
 from ringfence.mediation.jobs import Progress
 from ringfence.policy.lists import any_kind
 from ringfence.policy.lists.entries import EntryFilter
-from ringfence.vocabulary import Dataset
+from ringfence.vocabulary import Dataset, NumberClass
 
 KIND = "erase_number"
 MAX_CALLS = 1_000_000
@@ -73,6 +73,11 @@ def digits_of(number: str) -> int:
     if not (number.startswith("+") and digits.isascii() and digits.isdigit() and 3 <= len(digits) <= 15):
         raise InvalidInputError("number: must be one whole number such as +12105550123")
     return int(digits)
+
+
+def is_mark(number: str, number_class: str) -> bool:
+    """Whether a call shows a mark in the place of an erased number; nothing that a caller sends looks like one."""
+    return number.startswith(_MARK) and number_class == NumberClass.NUMBER.word
 
 
 def read_records(database: Database, number: str, now: datetime) -> dict[str, Any]:
