@@ -2,12 +2,6 @@
 
 from __future__ import annotations
 
-import asyncio
-import json
-import threading
-import time
-from collections.abc import Iterator
-from contextlib import contextmanager
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
@@ -15,75 +9,16 @@ from typing import Any
 
 import httpx
 import pytest
-from tests.capture.messages import CALLED, CALLER, START_US, one_call
-from tests.ingest.sip_samples import sip_upload
+from tests.capture.messages import CALLED, CALLER
+from tests.mediation.answering_probe import CALL_ID, Probe, messages_of, record_call
 from tests.mediation_server import RunningMediation
 
 from ringfence.capture.packed import MAX_PACKED, pack_ladders
 from ringfence.database.connection import Database
 from ringfence.edge.evidence import Evidence
-from ringfence.edge.evidence_answers import EvidenceAnswers
-from ringfence.edge.mediation_client import MediationClient
 from ringfence.mediation import evidence_requests
-from ringfence.mediation.devices import register_device
 from ringfence.settings import EvidenceSettings
 from ringfence.vocabulary import Role
-
-CALL_ID = "a84b4c76e66710@192.0.2.1"
-
-
-@dataclass
-class Probe:
-    """A probe that keeps messages and answers for them, without the data plane around it."""
-
-    address: str
-    credential: str
-    file: Path
-    evidence: Evidence | None = None
-
-    @contextmanager
-    def answering(self, address: str | None = None) -> Iterator[None]:
-        """While it runs; at another mediation of the database where one is named."""
-        loop = asyncio.new_event_loop()
-        client = MediationClient((address or self.address,), self.credential)
-        answers = EvidenceAnswers(self.file, self.evidence, poll_s=20.0)
-
-        async def run() -> None:
-            tasks = [asyncio.create_task(answers.run(client))]
-            if self.evidence is not None:
-                tasks.append(asyncio.create_task(self.evidence.keep(list)))
-            try:
-                await asyncio.gather(*tasks)
-            except asyncio.CancelledError:
-                pass
-            finally:
-                for task in tasks:
-                    task.cancel()
-                await asyncio.gather(*tasks, return_exceptions=True)
-                await client.close()
-
-        running = loop.create_task(run())
-        thread = threading.Thread(target=loop.run_until_complete, args=(running,))
-        thread.start()
-        try:
-            yield
-        finally:
-            loop.call_soon_threadsafe(running.cancel)
-            thread.join(20)
-            loop.close()
-
-    def keep(self, messages: list[dict[str, Any]], time_us: int) -> None:
-        """Put a call on the probe's disk, as its data plane gives it."""
-        assert self.evidence is not None
-        ladder = {"call_id": CALL_ID, "time_us": time_us, "messages": {"messages": messages, "left_out": 0}}
-        self.evidence.add([json.dumps(ladder)], time.time())
-
-
-def call_now() -> tuple[datetime, list[dict[str, Any]]]:
-    """A call of some minutes ago: its begin and its messages."""
-    begin = datetime.now(UTC).replace(microsecond=250_000) - timedelta(minutes=3)
-    shift = int(begin.timestamp() * 1_000_000) - START_US
-    return begin, [message | {"time_us": message["time_us"] + shift} for message in one_call(CALL_ID)]
 
 
 @dataclass
@@ -113,29 +48,16 @@ class Room:
 
 @pytest.fixture
 def room(mediation: RunningMediation, tmp_path: Path) -> Room:
-    begin, messages = call_now()
-    with mediation.database.connection() as connection:
-        _, credential = register_device(connection, "probe-1", "probe", None, "test")
-    device = mediation._client({"Authorization": f"Bearer {credential}"})
-    (source, _), (destination, _) = (end.rsplit(":", 1) for end in (CALLER, CALLED))
-    leg = {
-        "time": begin, "call_id": CALL_ID, "source_raw": "+442079460000", "destination_raw": "+12105550123",
-        "source_address": source, "destination_address": destination, "destination_port": 5060, "pdd_ms": 100,
-        "answer_ms": 500, "duration_ms": 2000, "total_ms": 2510,
-    }  # fmt: skip
-    hello = {"kind": "probe", "software": "t", "journal_id": 5, "now_us": int(datetime.now(UTC).timestamp() * 1e6)}
-    device.post("edge/hello", json=hello)
-    assert device.post(
-        "edge/events", params={"dataset": "sip", "journal_id": 5, "stream": 0}, content=sip_upload([leg])
-    ).json() == {"received": 1}
+    credential = record_call(mediation.database, "probe-1")
     (call,) = mediation.client().get("events", params={"dataset": "sip"}).json()["calls"]
     file = tmp_path / "evidence.sqlite"
     probe = Probe(mediation.url, credential, file, Evidence(file, EvidenceSettings()))
-    return Room(mediation, probe, device, call["id"], messages)
+    device = mediation._client({"Authorization": f"Bearer {credential}"})
+    return Room(mediation, probe, device, call["id"], messages_of(call))
 
 
 def test_the_probe_is_asked_and_its_messages_are_shown(room: Room) -> None:
-    room.probe.keep(room.messages, room.messages[0]["time_us"])
+    room.probe.keep(room.messages)
     with room.probe.answering():
         found = room.ask()
         assert (found["state"], found["columns"], found["left_out"]) == ("shown", [CALLER, CALLED], 0)
@@ -189,13 +111,13 @@ def test_each_reason_has_its_own_word(room: Room) -> None:
 def test_another_mediation_of_the_database_may_be_the_one_that_the_probe_asks(
     room: Room, database: Database, tmp_path: Path
 ) -> None:
-    room.probe.keep(room.messages, room.messages[0]["time_us"])
+    room.probe.keep(room.messages)
     with RunningMediation(database, tmp_path / "other") as other, room.probe.answering(other.url):
         assert room.ask()["state"] == "shown"
 
 
 def test_who_sees_numbers_masked_or_another_site_sees_no_messages(room: Room) -> None:
-    room.probe.keep(room.messages, room.messages[0]["time_us"])
+    room.probe.keep(room.messages)
     accounts = room.mediation.settings.accounts
     room.mediation.process.settings = room.mediation.process.settings.model_copy(
         update={"accounts": accounts.model_copy(update={"numbers_from": "analyst"})}
