@@ -35,7 +35,7 @@ class LadderCard:
             with Tag("div", classes="card-head"):
                 Tag("h2", "SIP ladder")
                 self._tools = Tag("div", classes="ladder-tools")
-            self._said = Tag("div", classes="stack", role="status")
+            self._said = Tag("div", classes="stack ladder-notes", role="status")
             self._region = Region("stack")
         self._draw_record()
 

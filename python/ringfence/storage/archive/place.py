@@ -89,6 +89,15 @@ class ArchivePlace:
                 size += len(block)
         return digest.hexdigest(), size
 
+    @contextmanager
+    def reading(self, file: str) -> Iterator[pa.NativeFile]:
+        """A file to be read from any place in it. UnavailableError also where it is missing."""
+        try:
+            with _reachable(self.name), self.filesystem.open_input_file(self.path_of(file)) as stream:
+                yield stream
+        except FileNotFoundError:
+            raise UnavailableError(f"archive {self.name}: {file} is missing") from None
+
     def remove(self, file: str) -> None:
         """Remove a file; one that is gone is no failure."""
         with suppress(FileNotFoundError), _reachable(self.name):
