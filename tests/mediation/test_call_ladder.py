@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import json
+import re
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
@@ -9,14 +11,19 @@ from typing import Any
 
 import httpx
 import pytest
-from tests.capture.messages import CALLED, CALLER
+from tests.capture.messages import CALLED, CALLER, one_call
+from tests.cli.conftest import run_ringfence
+from tests.edge.test_probe import fresh, send
 from tests.mediation.answering_probe import CALL_ID, Probe, messages_of, record_call
-from tests.mediation_server import RunningMediation
+from tests.mediation_server import RunningMediation, wait_until
+from tests.sbc.test_probe_calls import ProbeProcess
 
-from ringfence.capture.packed import MAX_PACKED, pack_ladders
+from ringfence.capture.kept_ladder import MAX_PACKED, pack_ladders
+from ringfence.capture.pcap import write_pcap
 from ringfence.database.connection import Database
 from ringfence.edge.evidence import Evidence
 from ringfence.mediation import evidence_requests
+from ringfence.mediation.devices import register_device
 from ringfence.settings import EvidenceSettings
 from ringfence.vocabulary import Role
 
@@ -74,6 +81,42 @@ def test_the_probe_is_asked_and_its_messages_are_shown(room: Room) -> None:
     assert [(entry["subject"], entry["detail"]) for entry in room.looks()] == [
         (room.call, {"probes": ["probe-1"], "messages": 6})
     ] * 4
+
+
+def test_a_probes_process_answers_for_a_call_that_ended_just_now(mediation: RunningMediation, tmp_path: Path) -> None:
+    with mediation.database.connection() as connection:
+        _, credential = register_device(connection, "probe-1", "probe", None, "test")
+    file = tmp_path / "credential"
+    file.write_text(credential)
+    file.chmod(0o600)
+    running = ProbeProcess(
+        tmp_path / "probe", "--hep-listen", "127.0.0.1:0", "--mediation", mediation.url, "--credential-file", str(file)
+    )
+    try:
+        messages = fresh(one_call("now@192.0.2.1"))
+        send(running, messages)
+        client, here = mediation.client(), {"RINGFENCE_DATA": str(mediation.settings.data)}
+        (call,) = wait_until(lambda: client.get("events", params={"dataset": "sip"}).json()["calls"], 60)
+        done = run_ringfence("call", "ladder", "now@192.0.2.1", "--json", **here)
+        assert done.returncode == 0, done.stderr
+        found = json.loads(done.stdout)
+        assert (found["id"], found["state"]) == (call["id"], "shown")
+        assert [message["text"] for message in found["messages"]] == [message["text"] for message in messages]
+        capture = tmp_path / "call.pcap"
+        files = run_ringfence("call", "ladder", call["id"], "--pcap", str(capture), **here)
+        assert files.returncode == 0, files.stderr
+        assert capture.read_bytes() == write_pcap(found["messages"])
+    finally:
+        running.stop()
+    with mediation.database.connection() as connection:
+        connection.execute("UPDATE device SET last_seen_at = now() - interval '1 minute'")
+        connection.execute("DELETE FROM evidence_request")
+    away = run_ringfence("call", "ladder", call["id"], **here)
+    assert away.returncode == 0, away.stderr
+    assert re.search(r"2\.500000 +192.0.2.2:5060 +192.0.2.1:5060 +BYE\n", away.stdout)
+    assert "probe that keeps the messages is away" in away.stdout
+    refused = run_ringfence("call", "ladder", call["id"], "--text", str(tmp_path / "x"), **here)
+    assert (refused.returncode, "is away" in refused.stderr) == (6, True)
 
 
 def test_what_is_not_there_is_said_and_the_record_is_drawn(room: Room) -> None:

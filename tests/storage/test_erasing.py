@@ -20,6 +20,7 @@ from ringfence.errors import UnavailableError
 from ringfence.mediation.jobs import Progress
 from ringfence.mediation.number_records import erase, read_records
 from ringfence.storage.archive import erasing
+from ringfence.storage.archive import file as archive_file
 from ringfence.storage.archive.leftover import remove_leftovers
 from ringfence.storage.archive.place import ArchivePlace
 
@@ -120,7 +121,7 @@ def test_an_archive_that_is_away_is_an_error_before_anything_is_changed(
 def test_a_file_that_cannot_be_written_leaves_its_part_as_it_was_and_the_rest_can_be_done_again(
     database: Database, kept: Storage, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    write, written = erasing.write_day, list[str]()
+    write, written = archive_file.write_day, list[str]()
 
     def failing(place: ArchivePlace, *values: Any) -> Any:
         if written:

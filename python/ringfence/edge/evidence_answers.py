@@ -16,7 +16,7 @@ from typing import Any
 
 import structlog
 
-from ringfence.capture.packed import pack_ladders
+from ringfence.capture.kept_ladder import pack_ladders
 from ringfence.edge.backoff import Backoff
 from ringfence.edge.evidence import Evidence, read_ladders
 from ringfence.edge.failures import Failures

@@ -15,7 +15,7 @@ from typing import Any
 from psycopg import Connection
 from psycopg.rows import class_row
 
-from ringfence.capture.packed import KeptLadder, unpack_ladders
+from ringfence.capture.kept_ladder import KeptLadder, unpack_ladders
 from ringfence.errors import InvalidInputError, NotFoundError, UnavailableError
 from ringfence.mediation.devices import Device
 from ringfence.mediation.places import LIVE_FOR
@@ -27,7 +27,7 @@ KEPT = timedelta(minutes=5)
 KEPT_WITHOUT_MESSAGES = timedelta(seconds=5)
 # A live probe that says nothing for so long is too old to be asked, or too busy.
 ANSWERS_WITHIN = timedelta(seconds=15)
-# Of one probe: questions that wait, and answers that are held; each has at most `packed.MAX_PACKED` octets.
+# Of one probe: questions that wait, and answers that are held; each has at most `kept_ladder.MAX_PACKED` octets.
 MOST_WAITING = 32
 MOST_HELD = 64
 

@@ -26,7 +26,7 @@ KeptLadder = dict[str, Any]
 
 def pack_ladders(ladders: Sequence[KeptLadder]) -> bytes:
     """The body of an answer. What does not fit is left out from the end of each call, and counted."""
-    kept = [{"messages": list(one["messages"]), "left_out": int(one["left_out"])} for one in ladders]
+    kept: list[KeptLadder] = [{"messages": list(one["messages"]), "left_out": int(one["left_out"])} for one in ladders]
     while True:
         octets = json.dumps(kept, separators=(",", ":")).encode()
         body = zlib.compress(octets, _LEVEL)
@@ -59,7 +59,7 @@ def _checked(ladder: Any) -> KeptLadder:
         if not (isinstance(left_out, int) and 0 <= left_out < 1 << 32):
             raise ValueError("left_out")
         return {"messages": [_message(one) for one in ladder["messages"]], "left_out": left_out}
-    except (KeyError, TypeError, ValueError) as error:
+    except (KeyError, TypeError, ValueError, AttributeError) as error:
         raise InvalidInputError(f"body: is not a list of calls with messages: {error!r}") from None
 
 
