@@ -23,6 +23,7 @@ from ringfence.storage.archive import erasing
 from ringfence.storage.archive import file as archive_file
 from ringfence.storage.archive.leftover import remove_leftovers
 from ringfence.storage.archive.place import ArchivePlace
+from ringfence.storage.archive.relink import relink_parts
 
 __all__ = ["endpoint"]
 # Of `fill`: the caller of every 97th call, so of calls 3, 100, 197 and 294 of a day of 300.
@@ -168,6 +169,30 @@ def test_a_file_that_cannot_be_removed_is_said_and_removed_by_a_later_round(
     assert files >= names
     assert files == {part.file for part in all_parts(database)}
     assert remove_leftovers(database) == []
+
+
+def test_a_database_of_before_finds_the_files_that_took_the_place_of_its_own(
+    database: Database, kept: Storage, tmp_path: Path
+) -> None:
+    before = {part.file: part for part in all_parts(database) if part.released_at is not None}
+    erased(database)
+    rows, after = everywhere(database), all_parts(database)
+    assert relink_parts(database) == 0
+    with database.connection() as connection:
+        for old, new in zip(before.values(), after, strict=True):
+            connection.execute(
+                "UPDATE archive_part SET file = %s, sha256 = %s, bytes = %s WHERE file = %s",
+                (old.file, old.sha256, old.bytes, new.file),
+            )
+    with pytest.raises(UnavailableError):
+        everywhere(database)
+    damaged = tmp_path / "archive" / after[0].file
+    octets = damaged.read_bytes()
+    damaged.write_bytes(octets[:-20] + octets[-1:] + octets[-19:])
+    assert relink_parts(database) == len(after) - 1
+    damaged.write_bytes(octets)
+    assert relink_parts(database) == 1
+    assert (everywhere(database), all_parts(database)) == (rows, after)
 
 
 def test_the_same_in_a_bucket(database: Database, endpoint: str) -> None:
