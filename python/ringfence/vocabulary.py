@@ -202,6 +202,15 @@ class Part(_Word):
     MONITORED = 8
 
 
+class EvidenceOutcome(_Word):
+    """What a probe answers that is asked for the messages of a call."""
+
+    MESSAGES = 1
+    NOT_KEPT = 2
+    DISABLED = 3
+    UNREADABLE = 4
+
+
 # Characters of a value that calls are counted by; a codec's name comes from the network.
 MAX_VALUE = 64
 

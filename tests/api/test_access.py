@@ -27,7 +27,7 @@ RENEW = "renew it with `RINGFENCE_TEST_RENEW=1 python -m pytest tests/api/test_a
 # Would end the credential that the test asks with.
 ENDS_WHAT_ASKS = {"DELETE /api/v1/session"}
 # Answers only when there is something new.
-WAITS = {"GET /api/v1/edge/policy", "GET /api/v1/edge/entries"}
+WAITS = {"GET /api/v1/edge/policy", "GET /api/v1/edge/entries", "GET /api/v1/edge/evidence"}
 # Of people: a token of the right role is told that it is none.
 NEEDS_A_SESSION = {
     "POST /api/v1/session/second_factor",

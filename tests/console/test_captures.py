@@ -11,7 +11,7 @@ from tests.console.conftest import Visit
 from ringfence.capture.pcap import write_pcap
 
 
-def test_a_capture_shows_its_calls_and_a_calls_ladder(visit: Visit, tmp_path: Path) -> None:
+def test_a_capture_shows_its_calls_and_a_calls_ladder(visit: Visit, tmp_path: Path, screenshots: Path) -> None:
     file = tmp_path / "one.pcap"
     file.write_bytes(write_pcap(one_call()))
     page = visit(1280).enter().open("/captures")
@@ -19,9 +19,11 @@ def test_a_capture_shows_its_calls_and_a_calls_ladder(visit: Visit, tmp_path: Pa
     page.get_by_label("Capture file").set_input_files(file)
     expect(page.locator(".ag-row")).to_contain_text("+442079460000", timeout=60_000)
     page.locator(".ag-row").first.click()
-    ladder = page.get_by_alt_text("SIP ladder of the call")
-    expect(ladder).to_be_visible()
-    page.wait_for_function("() => document.querySelector('img.ladder').naturalWidth > 0")
+    ladder = page.get_by_role("group", name="SIP ladder")
+    expect(ladder.locator("summary")).to_have_count(6)
+    ladder.locator("summary").first.click()
+    expect(ladder.locator("pre")).to_contain_text('From: "<script>alert(1)</script>"')
+    page.screenshot(path=screenshots / "capture-ladder.png")
 
 
 def test_a_file_that_is_no_capture_is_said_to_be_none(visit: Visit, tmp_path: Path) -> None:

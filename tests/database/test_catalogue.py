@@ -11,7 +11,7 @@ _TABLES = "SELECT relname FROM pg_class WHERE relnamespace = to_regnamespace('ri
 # Of parents; what a partition has comes from there.
 _OF_CATALOGUE = "relnamespace = to_regnamespace('ringfence') AND relname = ANY (%s)"
 # A row or a few each device, or each of its streams: they do not grow with calls.
-_SMALL = {"device", "device_stream", "device_certificate"}
+_SMALL = {"device", "device_stream", "device_certificate", "evidence_request"}
 
 
 def query(database: Database, statement: str, *values: Any) -> list[tuple[Any, ...]]:

@@ -172,3 +172,6 @@ def test_calls_through_the_sbc_appear_with_numbers_direction_result_duration_and
     texts = [message["text"] for ladder in shown["ladders"] for message in ladder["messages"]]
     assert texts[0].startswith("INVITE sip:2105550123@")
     assert any(text.startswith("BYE ") for text in texts)
+
+    asked = mediation.client().get(f"events/{call['id']}/ladder").json()
+    assert (asked["state"], [message["text"] for message in asked["messages"]]) == ("shown", texts)

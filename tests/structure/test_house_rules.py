@@ -162,6 +162,7 @@ def test_only_the_owner_writes_a_table() -> None:
         "trust_key": {"mediation"},
         "device_invitation": {"mediation"},
         "device_certificate": {"mediation"},
+        "evidence_request": {"mediation"},
         "report": {"reports"},
         "report_run": {"reports"},
         "detection_version": {"detection"},

@@ -64,7 +64,8 @@ def dump_database(
             assert exported is not None  # noqa: S101 - one row always
             command = [
                 str(programs.bin / "pg_dump"), "--format=directory", f"--jobs={jobs}", f"--compress={COMPRESSION}",
-                f"--schema={SCHEMA}", "--no-owner", "--no-privileges", "--no-sync", "--verbose",
+                f"--schema={SCHEMA}", "--no-owner", "--no-privileges", "--no-unlogged-table-data", "--no-sync",
+                "--verbose",
                 f"--snapshot={exported[0]}", f"--file={folder}", f"--dbname={_without_password(url)}",
             ]  # fmt: skip
             run_program(command, url, timeout_s, _by_weight(sizes, report, "dumping"))

@@ -6,13 +6,15 @@ markup, an attribute other than through it, or a link.
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-from dataclasses import dataclass
+from collections import Counter
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass, replace
 from html import escape
 from typing import Any
 
 _COLUMN, _ROW, _TOP, _MARGIN = 190, 44, 46, 120
 _MAX_LABEL = 60
+_CR = "\r"
 # Readable on light and dark; a drawing that is shown as an image does not know the page's colours.
 _STYLE = (
     "<style>.request{color:#3f7fd0}.provisional{color:#8995a1}.success{color:#2f9e6a}.redirection{color:#8a6ee0}"
@@ -24,8 +26,20 @@ MAX_COLUMNS = 12
 
 
 @dataclass(frozen=True)
+class Mark:
+    """What is known of a call without its message: of its record, or of a decision about it."""
+
+    time_us: int
+    source: str
+    destination: str
+    label: str
+    note: str = ""
+    is_request: bool = True
+
+
+@dataclass(frozen=True)
 class Step:
-    """One message between two columns."""
+    """One message, or mark, between two columns; `text` is empty where there is no message to read."""
 
     time_us: int
     source: int
@@ -34,6 +48,11 @@ class Step:
     note: str
     is_request: bool
     text: str
+
+    @property
+    def kind(self) -> str:
+        """`request`, or of what class the response is."""
+        return _colour(self)
 
 
 @dataclass(frozen=True)
@@ -67,22 +86,73 @@ class Ladder:
         return "".join([*parts, "</svg>"])
 
 
-def build_ladder(messages: Sequence[dict[str, Any]], left_out: int = 0) -> Ladder:
-    """The ladder of a call's messages as the probe gives them; at most MAX_ROWS of them and MAX_COLUMNS addresses."""
+def build_ladder(messages: Sequence[dict[str, Any]], left_out: int = 0, marks: Sequence[Mark] = ()) -> Ladder:
+    """The ladder of a call's messages as the probe gives them; at most MAX_ROWS of them and MAX_COLUMNS addresses.
+
+    `marks` stand among them by their times. One whose end is an address without a port stands in the first column of
+    that address.
+    """
     columns: dict[str, int] = {}
     steps: list[Step] = []
-    for message in messages:
-        ends = [str(message["source"]), str(message["destination"])]
+    for mark, text in sorted(_rows(messages, marks), key=lambda row: row[0].time_us):
+        ends = [mark.source, mark.destination]
         fresh = [end for end in dict.fromkeys(ends) if end not in columns]
         if len(steps) >= MAX_ROWS or len(columns) + len(fresh) > MAX_COLUMNS:
             left_out += 1
             continue
         for end in fresh:
             columns[end] = len(columns)
-        text = str(message["text"])
-        label, note, is_request = _first_line(text)
-        steps.append(Step(int(message["time_us"]), columns[ends[0]], columns[ends[1]], label, note, is_request, text))
+        steps.append(
+            Step(mark.time_us, columns[ends[0]], columns[ends[1]], mark.label, mark.note, mark.is_request, text)
+        )
     return Ladder(tuple(columns), tuple(steps), left_out)
+
+
+def _rows(messages: Sequence[dict[str, Any]], marks: Sequence[Mark]) -> list[tuple[Mark, str]]:
+    """Messages as marks, each with its text."""
+    rows = []
+    ports: dict[str, str] = {}
+    for message in messages:
+        text, source, destination = (str(message[name]) for name in ("text", "source", "destination"))
+        rows.append((Mark(int(message["time_us"]), source, destination, *_first_line(text)), text))
+        for end in (source, destination):
+            ports.setdefault(_host(end), end)
+    for mark in marks:
+        if mark.source not in ports:
+            ports.setdefault(_host(mark.source), mark.source)
+    return rows + [(replace(mark, source=ports.get(mark.source, mark.source)), "") for mark in marks]
+
+
+def _host(end: str) -> str:
+    return end.rpartition(":")[0].strip("[]")
+
+
+def merge_messages(of_probes: Iterable[Sequence[dict[str, Any]]]) -> list[dict[str, Any]]:
+    """The messages that several probes saw of a call, in the order of their times.
+
+    Of a message that more than one has seen, as many copies stay as the one saw that saw most: retransmissions stay.
+    """
+    merged: list[dict[str, Any]] = []
+    held: Counter[tuple[str, str, str]] = Counter()
+    for messages in of_probes:
+        seen: Counter[tuple[str, str, str]] = Counter()
+        for message in messages:
+            what = (message["source"], message["destination"], message["text"])
+            seen[what] += 1
+            if seen[what] > held[what]:
+                merged.append(message)
+        held |= seen
+    return sorted(merged, key=lambda message: int(message["time_us"]))
+
+
+def write_text(messages: Sequence[dict[str, Any]]) -> str:
+    """The messages as a person reads them in an editor: before each its time, from where, to where and by what."""
+    begin_us = int(messages[0]["time_us"]) if messages else 0
+    return "\n".join(
+        f"# {(int(message['time_us']) - begin_us) / 1e6:+.6f} s  {message['source']} -> {message['destination']}  "
+        f"{message.get('transport', 'udp')}\n{str(message['text']).replace(_CR, '')}"
+        for message in messages
+    )
 
 
 def _first_line(text: str) -> tuple[str, str, bool]:

@@ -43,6 +43,7 @@ GROUPS: tuple[str, ...] = (
     "alert",
     "detection",
     "events",
+    "call",
     "enforcement",
     "backup",
     "restore",

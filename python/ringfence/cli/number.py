@@ -86,7 +86,7 @@ def erase(
     config: ConfigOption = None,
     data: DataOption = None,
 ) -> None:
-    """Replace NUMBER by a mark in all calls; no figure changes. Says what it cannot reach."""
+    """Replace NUMBER by a mark in all calls, of archived days too; no figure changes. Says what it cannot reach."""
     if not confirm:
         raise InvalidInputError("erasing cannot be taken back: add --confirm")
     with connect(settings_from(config, data)) as client:
@@ -96,6 +96,8 @@ def erase(
         print_json(done)
         return
     print_line(f"{done['enum']:,} queries and {done['sip']:,} calls now have {done['mark']} in its place.")
+    if done["files"]:
+        print_line(f"So have {done['archived']:,} of archived days, in {done['files']:,} files that were written anew.")
     for entry in done["entries"]:
         print_line(f"List {entry['list']} still has {entry['pattern']}: ringfence list remove", "yellow")
     print_line("What this does not reach:")

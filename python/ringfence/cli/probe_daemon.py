@@ -19,6 +19,7 @@ from ringfence.availability.highest_term import HighestTerm
 from ringfence.cli.options import ConfigOption, DataOption, settings_from
 from ringfence.edge.enrolment import read_identity
 from ringfence.edge.evidence import Evidence
+from ringfence.edge.evidence_answers import EvidenceAnswers
 from ringfence.edge.hep_out import HepOut
 from ringfence.edge.probe_agent import ProbeAgent
 from ringfence.errors import ConfigurationError, UnavailableError
@@ -77,10 +78,13 @@ def serve(settings: Settings) -> None:
     notifier = Notifier.take()
     try:
         highest = HighestTerm(folder / "term.json")
-        agent = ProbeAgent(probe, probe.journal(), settings.edge, identity, highest, settings.probe.interfaces)
+        kept = settings.probe.evidence
+        file = folder / "evidence.sqlite"
+        evidence = Evidence(file, kept) if kept.enabled else None
+        answers = EvidenceAnswers(file, evidence)
+        agent = ProbeAgent(probe, probe.journal(), settings.edge, identity, highest, settings.probe.interfaces, answers)
         agent.heartbeat.facts = ProcessFacts(settings.data).read
-        if settings.probe.evidence.enabled:
-            evidence = Evidence(folder / "evidence.sqlite", settings.probe.evidence)
+        if evidence is not None:
             agent.add_part("evidence", lambda: evidence.keep(probe.take_ladders))
         if settings.edge.hep_out.to is not None:
             agent.hep_out = HepOut(probe.journal(), settings.edge.hep_out, Dataset.SIP)

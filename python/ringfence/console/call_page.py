@@ -11,6 +11,7 @@ from ringfence.analytics.call_page import CallPage, read_call_page
 from ringfence.analytics.calls import Call
 from ringfence.console.call_drawer import explain_recorded, lay_out_call, lay_out_explanation
 from ringfence.console.frame import Region, View, heading, load, page
+from ringfence.console.ladder_card import LadderCard
 from ringfence.console.listing_dialog import ask_listing
 from ringfence.console.markup import Tag
 from ringfence.console.proof import lay_out_proof
@@ -41,9 +42,11 @@ class _Page:
             found = await self.view.session.ask(read_call_page, self.name)
             with self.region.content():
                 explained = self._lay_out(found)
+                ladder = LadderCard(self.view, found)
             decided = found.call if isinstance(found.call, Call) else _decision(found)
             if decided is not None and explained is not None:
                 await self._explain(decided, explained)
+            await ladder.show()
 
         await load(self.region, answer, self._start)
 

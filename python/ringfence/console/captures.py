@@ -1,7 +1,7 @@
 """Captures: a pcap file goes up, the calls in it appear, each with its ladder. Nothing of it is stored.
 
 The browser sends the file to the API, which answers with a job; this page asks how far it is and shows what came of it.
-A ladder is drawn by the API and shown as an image: what is in it can do nothing to the page.
+A ladder is the same as on a recorded call's page.
 """
 
 from __future__ import annotations
@@ -13,13 +13,16 @@ from typing import Any
 from nicegui import ui
 from nicegui.events import GenericEventArguments
 
+from ringfence.capture.ladder import build_ladder
 from ringfence.console.address import iso
 from ringfence.console.call_table import clock
 from ringfence.console.documents import asset
 from ringfence.console.frame import Region, View, heading, page
+from ringfence.console.ladder import lay_out_ladder
 from ringfence.console.markup import Tag, button
 from ringfence.console.numbers import national, number_cells
 from ringfence.console.words import RESULT_WORDS, plain
+from ringfence.errors import RingfenceError
 from ringfence.mediation.captures import MAX_BYTES
 from ringfence.vocabulary import Role
 
@@ -35,14 +38,15 @@ class Shown:
 
 
 @page("/captures", "Captures", "upload_file", Role.ANALYST, group="/calls")
-def build(_view: View) -> None:
+def build(view: View) -> None:
     """Lay out the page."""
     ui.add_head_html(f'<script defer src="{asset("captures.js")}"></script>')
-    _Page()
+    _Page(view)
 
 
 class _Page:
-    def __init__(self) -> None:
+    def __init__(self, view: View) -> None:
+        self.view = view
         self.shown: Shown | None = None
         with Tag("div", classes="page-head"):
             heading("Captures")
@@ -127,7 +131,6 @@ class _Page:
         if shown is None or not isinstance(event.args, int) or not 0 <= event.args < len(shown.calls):
             return
         call = shown.calls[event.args]
-        base = f"{API}/captures/{shown.capture}/calls/{call['index']}"
         self.drawer.clear()
         with self.drawer:
             with Tag("div", classes="drawer-head"):
@@ -140,16 +143,28 @@ class _Page:
                 Tag("span", call["destination"], classes="number", title=national(call["destination"]))
             with Tag("section"):
                 Tag("h3", "Ladder")
-                if call["messages"]:
-                    Tag("img", src=f"{base}/ladder.svg", alt="SIP ladder of the call", classes="ladder")
-                    Tag("a", "Download as pcap", href=f"{base}/messages.pcap", classes="button quiet")
-                else:
-                    Tag("p", "There was no room for this call's messages.", classes="muted")
+                self._lay_out_ladder(shown.capture, call)
             with Tag("section"), Tag("dl", classes="facts"):
                 for name, value in _facts(call):
                     Tag("dt", name)
                     Tag("dd", value)
         self.drawer.classes(add="open")
+
+    def _lay_out_ladder(self, capture: str, call: dict[str, Any]) -> None:
+        if not call["messages"]:
+            Tag("p", "There was no room for this call's messages.", classes="muted")
+            return
+        session = self.view.session
+        try:
+            messages = session.process.captures.messages(capture, call["index"], session.identity.name)
+        except RingfenceError as error:
+            Tag("p", error.message, classes="muted")
+            return
+        lay_out_ladder(build_ladder(messages))
+        base = f"{API}/captures/{capture}/calls/{call['index']}"
+        with Tag("div", classes="ladder-tools"):
+            for words, file in (("Download as pcap", "messages.pcap"), ("Download as SVG", "ladder.svg")):
+                Tag("a", words, href=f"{base}/{file}", classes="button quiet", download=f"call.{file[-4:].strip('.')}")
 
     def _close(self) -> None:
         self.drawer.classes(remove="open")

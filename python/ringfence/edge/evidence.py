@@ -1,8 +1,8 @@
 """SIP messages of ended calls, kept on the probe's own disk for the ladder (docs/decisions/0009).
 
 ```text
-probe ── ladders, secrets covered ──► here, each second ──► SQLite: one row for each call ──► by Call-ID
-                                                            └ oldest go by age and size
+probe ── ladders, secrets covered ──► here, each second ──► SQLite: one row for each call ──► by Call-ID: `probe ladder`
+                                                            └ oldest go by age and size └──► `evidence_answers`
 ```
 Evidence is not call data: what a crash takes of the last second is gone, and nothing waits for it.
 """
@@ -40,6 +40,8 @@ DELETE FROM ladder WHERE kept_at < :before OR id <= coalesce(
     (SELECT id FROM (SELECT id, sum(octets) OVER (ORDER BY id DESC) AS held FROM ladder) WHERE held > :most
      ORDER BY id DESC LIMIT 1), 0)
 """
+_FIND = "SELECT body FROM ladder WHERE call_id = ? AND time_us BETWEEN ? AND ? ORDER BY time_us LIMIT ?"
+_ANY_US = (1 << 63) - 1
 
 log = structlog.get_logger()
 
@@ -51,6 +53,7 @@ class Evidence:
         self._file = file
         self._settings = settings
         self._trimmed_at = 0.0
+        self._is_on_disk = asyncio.Event()
 
     async def keep(self, take: Callable[[], list[str]]) -> None:
         """Keep what `take` gives until cancelled; a disk that fails costs evidence, nothing else."""
@@ -60,7 +63,15 @@ class Evidence:
                 await asyncio.to_thread(self.add, texts, time.time())
             except (sqlite3.Error, OSError) as error:
                 log.warning("evidence.lost", calls=len(texts), error=str(error))
+            self._is_on_disk.set()
             await asyncio.sleep(_TICK_S)
+
+    async def settle(self) -> None:
+        """Return when every call that has ended by now is on the disk: a second or so."""
+        # Of the round that goes on now nobody knows what it took already.
+        for _ in range(2):
+            self._is_on_disk.clear()
+            await self._is_on_disk.wait()
 
     def add(self, texts: list[str], now_s: float) -> None:
         """Keep ladders as the probe writes them: `call_id`, `time_us`, `messages`."""
@@ -91,16 +102,18 @@ class Evidence:
         return store
 
 
-def read_ladders(file: Path, call_id: str) -> list[dict[str, Any]]:
-    """The messages of every kept call of a Call-ID, oldest first: `messages` and `left_out` of each.
+def read_ladders(
+    file: Path, call_id: str, from_us: int = 0, until_us: int = _ANY_US, most: int = -1
+) -> list[dict[str, Any]]:
+    """The messages of every kept call of a Call-ID that began in [from_us, until_us], oldest first, `most` of them.
 
-    NotFoundError: none is kept; UnavailableError: the file cannot be read.
+    Of each `messages` and `left_out`. NotFoundError: none is kept; UnavailableError: the file cannot be read.
     """
     if not file.exists():
         raise NotFoundError(f"{file}: this probe keeps no messages")
     try:
         with closing(sqlite3.connect(f"file:{file}?mode=ro", uri=True, timeout=5.0)) as store:
-            rows = store.execute("SELECT body FROM ladder WHERE call_id = ? ORDER BY time_us", (call_id,)).fetchall()
+            rows = store.execute(_FIND, (call_id, from_us, until_us, most)).fetchall()
     except sqlite3.Error as error:
         raise UnavailableError(f"{file}: cannot be read: {error}") from None
     if not rows:

@@ -172,6 +172,20 @@ class MediationClient:
         response = await self._call("GET", "/entries", params=query, timeout_s=self._timeout_s + wait_s)
         return None if response.status_code == httpx.codes.NO_CONTENT else _json(response)
 
+    async def questions(self, wait_s: float) -> list[dict[str, Any]]:
+        """Wait for questions for messages that this probe keeps; none came: an empty list."""
+        query: dict[str, float] = {"wait_s": wait_s}
+        response = await self._call("GET", "/evidence", params=query, timeout_s=self._timeout_s + wait_s)
+        if response.status_code == httpx.codes.NO_CONTENT:
+            return []
+        asked = _json(response).get("questions")
+        return [one for one in asked if isinstance(one, dict)] if isinstance(asked, list) else []
+
+    async def answer(self, request: int, outcome: str, body: bytes = b"") -> None:
+        """Answer one of them; `body` has the messages. InvalidInputError: it is not open any more."""
+        headers = {"Content-Type": "application/zlib"}
+        await self._call("POST", f"/evidence/{request}", params={"outcome": outcome}, content=body, headers=headers)
+
     async def heartbeat(self, report: Mapping[str, Any]) -> int:
         """Report; the mediation's clock, microseconds since 1970."""
         answer = _json(await self._call("POST", "/heartbeat", json=dict(report)))

@@ -11,9 +11,10 @@ from prometheus_client.registry import Collector
 
 from ringfence.availability.highest_term import HighestTerm
 from ringfence.capture.link_state import read_link
-from ringfence.edge.agent import EdgeAgent
+from ringfence.edge.agent import EdgeAgent, Part
 from ringfence.edge.data_plane import DataPlane, EventJournal
 from ringfence.edge.enrolment import Identity
+from ringfence.edge.evidence_answers import EvidenceAnswers
 from ringfence.edge.heartbeat import Heartbeat
 from ringfence.edge.hep_out import HepOut
 from ringfence.edge.metrics import hep_families, way_up
@@ -44,12 +45,24 @@ class ProbeAgent(EdgeAgent):
         identity: Identity,
         highest: HighestTerm | None = None,
         interfaces: Sequence[str] = (),
+        answers: EvidenceAnswers | None = None,
     ) -> None:
-        """`interfaces`: those that the probe reads; how their links are is reported with each heartbeat."""
+        """`interfaces`: those that the probe reads; how their links are is reported with each heartbeat.
+
+        `answers`: who answers when the mediation asks for messages; None: it is not asked whether it does.
+        """
         super().__init__(probe, journal, settings, identity, lambda: (0, ""), highest)
         self._probe = probe
         self._interfaces = tuple(interfaces)
+        self._answers = answers
+        if answers is not None:
+            answers.failures = self.failures
         self.heartbeat.more = lambda: {"links": [_link(name) for name in self._interfaces]}
+
+    def beside_mediation(self) -> list[tuple[str, Part]]:
+        """Also the answers."""
+        answers: list[tuple[str, Part]] = [("answers", self._answers.run)] if self._answers is not None else []
+        return [*super().beside_mediation(), *answers]
 
     def collector(self) -> Collector:
         """What /metrics shows."""

@@ -1,7 +1,7 @@
 """All that is kept about one number: told to who has a right to it, or erased (GDPR articles 15 and 17).
 
-    calls of both datasets ─┐
-    lists' entries         ─┴─► export          erase ─► calls: the number becomes a mark ─► kept tops: likewise
+    calls of both datasets ─┐                   erase ─► the archive can be read? ─► calls: the number becomes a mark
+    lists' entries         ─┴─► export                    ─► kept tops: likewise ─► archived days: written anew
 
 Erasing changes no figure: calls stay, and counts hold no numbers but the kept tops of hours, where the number is
 replaced as it is in the calls, so that both go on agreeing. The mark is random: it says that these calls had one
@@ -16,24 +16,33 @@ from array import array
 from collections.abc import Iterator
 from dataclasses import replace
 from datetime import UTC, datetime
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from psycopg import Connection, sql
 
 from ringfence.accounts import audit
 from ringfence.analytics.calls import AnyCall, CallFilter, find_calls
-from ringfence.database.connection import Database
+from ringfence.database.catalogue import event_tables
+from ringfence.database.connection import SCHEMA, Database
+from ringfence.database.partitions import list_partitions
 from ringfence.database.sight import require_all_sites, require_full_numbers
-from ringfence.errors import InvalidInputError
+from ringfence.errors import InvalidInputError, UnavailableError
+from ringfence.mediation import evidence_requests
 from ringfence.mediation.jobs import Progress
 from ringfence.policy.lists import any_kind
 from ringfence.policy.lists.entries import EntryFilter
-from ringfence.vocabulary import Dataset
+from ringfence.storage.archive.leftover import remove_leftovers
+from ringfence.storage.archive.parts import all_parts
+from ringfence.storage.expiry import between_rounds
+from ringfence.vocabulary import Dataset, NumberClass
+
+if TYPE_CHECKING:
+    from ringfence.storage.archive.erasing import Marking
 
 KIND = "erase_number"
 MAX_CALLS = 1_000_000
 _PAGE = 5_000
-_TABLES = ("enum_event", "sip_event")
+_DATASETS = {"enum_event": "enum", "sip_event": "sip"}
 _MARK = "erased-"
 
 # What erasing does not reach, for who asked for it.
@@ -43,7 +52,8 @@ LEFT = (
     "is sent again after a failover to an older state holds the number again.",
     "Rules, lists and committed versions of the policy are kept as they were signed: take the number off the lists.",
     "The audit trail is never changed; entries of list changes may name the number.",
-    "Archived days, and copies that left: exports, reports sent by e-mail, HEP collectors, alerts.",
+    "Copies that left: exports, reports sent by e-mail, HEP collectors, alerts; copies that others made of the "
+    "archive, and versions of its files that a bucket keeps.",
 )
 
 _MARK_CALLS = """
@@ -56,7 +66,6 @@ WHERE source = %(number)s OR destination = %(number)s
 """
 # Other headers of a call may name the number too.
 _MORE_OF_SIP = ", details = CASE WHEN strpos(details, %(digits)s) > 0 THEN NULL ELSE details END"
-_PARTITIONS = "SELECT inhrelid::regclass::text FROM pg_inherits WHERE inhparent = to_regclass(%s) ORDER BY 1"
 _KEPT_TOPS = """
 SELECT hour, device_id, dataset, side, numbers, others, texts FROM hour_top
 WHERE position(%(packed)s IN numbers) > 0 OR position(%(packed)s IN coalesce(others, '')) > 0
@@ -73,6 +82,11 @@ def digits_of(number: str) -> int:
     if not (number.startswith("+") and digits.isascii() and digits.isdigit() and 3 <= len(digits) <= 15):
         raise InvalidInputError("number: must be one whole number such as +12105550123")
     return int(digits)
+
+
+def is_mark(number: str, number_class: str) -> bool:
+    """Whether a call shows a mark in the place of an erased number; nothing that a caller sends looks like one."""
+    return number.startswith(_MARK) and number_class == NumberClass.NUMBER.word
 
 
 def read_records(database: Database, number: str, now: datetime) -> dict[str, Any]:
@@ -104,28 +118,83 @@ def record_export(connection: Connection, actor: str, calls: int) -> None:
 
 
 def erase(database: Database, number: str, actor: str, progress: Progress) -> dict[str, Any]:
-    """Put a mark in the number's place, a day's calls at a time; what was changed, and what is left.
+    """Put a mark in the number's place, a day's calls at a time, also in the archive; what was changed, what is left.
 
-    May be begun anew after an interruption: what is marked stays so. The trail names the mark, never the number.
+    UnavailableError: the archive cannot be reached; before anything was changed, or it says what was. May be begun anew
+    after an interruption: what is marked stays so. The trail names the mark, never the number.
     """
     _check(number)
-    digits = digits_of(number)
-    mark = f"{_MARK}{secrets.token_hex(6)}"
-    with database.connection() as connection:
-        parts = [
-            (table, str(part)) for table in _TABLES for (part,) in connection.execute(_PARTITIONS, (table,)).fetchall()
-        ]
-    calls = dict.fromkeys(_TABLES, 0)
-    for done, (table, part) in enumerate(parts):
-        progress.at(done, len(parts), "erasing")
+    from ringfence.storage.archive.erasing import Marking  # Parquet is loaded when somebody erases
+
+    marking = Marking(digits_of(number), f"{_MARK}{secrets.token_hex(6)}")
+    _look_through_archive(database, marking, progress)
+    done = {"enum": 0, "sip": 0, "tops": 0, "archived": 0, "files": 0}
+    try:
+        _erase_in_database(database, marking, done, progress)
+        _erase_in_archive(database, marking, done, progress)
+    except BaseException:
         with database.connection() as connection:
-            calls[table] += _mark_calls(connection, table, part, digits, mark)
+            audit.record(connection, actor, "number.erase", marking.mark, done | {"is_complete": False})
+        raise
     with database.connection() as connection:
-        tops = _mark_tops(connection, digits, mark)
         entries = _entries(connection, number, datetime.now(UTC))
-        found = {"enum": calls["enum_event"], "sip": calls["sip_event"], "tops": tops}
-        audit.record(connection, actor, "number.erase", mark, found)
-    return found | {"mark": mark, "entries": entries, "left": list(LEFT)}
+        audit.record(connection, actor, "number.erase", marking.mark, done)
+    return done | {"mark": marking.mark, "entries": entries, "left": list(LEFT)}
+
+
+def _look_through_archive(database: Database, marking: Marking, progress: Progress) -> None:
+    """Read every file that may have the number, before anything is changed. UnavailableError: one cannot be read."""
+    with database.connection() as connection:
+        archived = all_parts(connection)
+    for place, part in enumerate(archived):
+        progress.at(place, len(archived), "looking through the archive")
+        marking.count(part)
+
+
+def _erase_in_database(database: Database, marking: Marking, done: dict[str, int], progress: Progress) -> None:
+    from ringfence.storage.archive.erasing import forget_copy
+
+    # A copy that a round makes meanwhile would have the number, and would answer once its day goes.
+    with between_rounds(database, lambda: progress.at(0, phase="waiting for a round of retention")):
+        with database.connection() as connection:
+            days = [day for table in event_tables() for day in list_partitions(connection, table.name)]
+        for place, day in enumerate(days):
+            progress.at(place, len(days), "erasing")
+            with database.connection() as connection:
+                marked = _mark_calls(connection, day.table, day.name, marking.number, marking.mark)
+                if marked:
+                    forget_copy(connection, day.table, day.day)
+            done[_DATASETS[day.table]] += marked
+        with database.connection() as connection:
+            done["tops"] = _mark_tops(connection, marking.number, marking.mark)
+            evidence_requests.forget_all(connection)
+
+
+def _erase_in_archive(database: Database, marking: Marking, done: dict[str, int], progress: Progress) -> None:
+    """Every part that answers; those that are copies were made of marked rows, or of rows without the number."""
+    from ringfence.storage.archive.erasing import rewrite_part
+
+    while True:
+        with database.connection() as connection:
+            archived = [part for part in all_parts(connection) if part.released_at is not None]
+        is_whole = True
+        for place, part in enumerate(archived):
+            progress.at(place, len(archived), "writing archived days anew")
+            found = marking.count(part)
+            if not found:
+                continue
+            if rewrite_part(database, part, marking, lambda _rows, at=place: progress.at(at)):  # type: ignore[misc]
+                done["archived"] += found
+                done["files"] += 1
+            else:
+                is_whole = False
+        if is_whole:
+            break
+    if failures := remove_leftovers(database):
+        raise UnavailableError(
+            f"{len(failures)} files that have the number are to be removed still, which rounds of retention do as soon "
+            f"as they can: {failures[0]}"
+        )
 
 
 def _check(number: str) -> None:
@@ -143,10 +212,9 @@ def _entries(connection: Connection, number: str, now: datetime) -> list[dict[st
     ]
 
 
-def _mark_calls(connection: Connection, table: str, part: str, digits: int, mark: str) -> int:
+def _mark_calls(connection: Connection, table: str, partition: str, digits: int, mark: str) -> int:
     statement = sql.SQL(_MARK_CALLS).format(
-        table=sql.SQL(part),
-        more=sql.SQL(_MORE_OF_SIP if table == "sip_event" else ""),  # as the catalog quotes it
+        table=sql.Identifier(SCHEMA, partition), more=sql.SQL(_MORE_OF_SIP if table == "sip_event" else "")
     )
     return connection.execute(statement, {"number": digits, "digits": str(digits), "mark": mark}).rowcount
 

@@ -21,11 +21,13 @@ from ringfence.detection.alerts.store import open_or_extend
 from ringfence.detection.applying import Outcome
 from ringfence.detection.firing import Firing
 from ringfence.detection.watch import Watcher
+from ringfence.mediation import evidence_requests
 from ringfence.mediation.alerts_feed import AlertsFeed
 from ringfence.mediation.audit_watch import EVERY_S, AuditWatch
 from ringfence.mediation.captures import Captures
 from ringfence.mediation.distribution import Distribution
 from ringfence.mediation.entries_feed import EntriesFeed
+from ringfence.mediation.evidence_feed import EvidenceFeed
 from ringfence.mediation.ingest.closing import close_hours
 from ringfence.mediation.ingest.hits import purge_hits
 from ringfence.mediation.ingest.store import Ingest
@@ -75,6 +77,11 @@ def _purge_episodes(database: Database) -> None:
         episodes.purge(connection, datetime.now(UTC))
 
 
+def _purge_evidence(database: Database) -> None:
+    with database.connection() as connection:
+        evidence_requests.purge(connection, datetime.now(UTC))
+
+
 def _on_firing(connection: Connection, firing: Firing, now: datetime, outcome: Outcome) -> None:
     """In the transaction that records a firing: its alert."""
     open_or_extend(
@@ -105,6 +112,7 @@ SCHEDULE: tuple[ScheduledWork, ...] = (
     ScheduledWork("prune_list_contents", 3600.0, _prune_contents),
     ScheduledWork("purge_episodes", 3600.0, _purge_episodes),
     ScheduledWork("expire_dynamic_entries", 60.0, _expire_dynamic_entries),
+    ScheduledWork("purge_evidence", 30.0, _purge_evidence),
     ScheduledWork("purge_alerts", 3600.0, delivery.purge),
 )
 
@@ -121,6 +129,7 @@ class MediationProcess:
         )
         self.distribution = Distribution(database)
         self.entries_feed = EntriesFeed(database)
+        self.evidence_feed = EvidenceFeed(database)
         self.ingest = Ingest(database)
         self.jobs = Jobs()
         self.captures = Captures(settings.data / "captures")
@@ -169,6 +178,7 @@ class MediationProcess:
             asyncio.create_task(self.membership.ask_partners(), name="partners"),
             asyncio.create_task(self.distribution.run(), name="distribution"),
             asyncio.create_task(self.entries_feed.run(), name="entries_feed"),
+            asyncio.create_task(self.evidence_feed.run(), name="evidence_feed"),
             asyncio.create_task(self.alerts_feed.run(), name="alerts_feed"),
             asyncio.create_task(self.leader.run(), name="leader"),
             asyncio.create_task(self.watcher.run(), name="watcher"),
@@ -188,6 +198,7 @@ class MediationProcess:
         self.membership.stop()
         self.distribution.stop()
         self.entries_feed.stop()
+        self.evidence_feed.stop()
         self.alerts_feed.stop()
         self.watcher.stop()
         self.jobs.close()

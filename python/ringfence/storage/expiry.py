@@ -26,6 +26,7 @@ from ringfence.errors import RingfenceError
 from ringfence.settings import StorageSettings
 from ringfence.storage.archive import parts
 from ringfence.storage.archive.day import CopyIsStaleError, copy_day, record_drop, release_day
+from ringfence.storage.archive.leftover import remove_leftovers
 from ringfence.storage.archive.place import ArchivePlace
 from ringfence.storage.disk import DiskReader
 from ringfence.storage.lost import forget_lost, record_lost
@@ -82,6 +83,7 @@ def run_round(
         work.drop()
         work.done.rollup_rows = expire_rollups(database, keeping.settings, now)
         work.archive()
+        work.done.failures += remove_leftovers(database)
         work.tell_room()
         with database.connection() as connection:
             ensure_ahead(connection, now)
@@ -89,6 +91,18 @@ def run_round(
     if work.done.did_something:
         log.info("storage.round", **work.done.as_json())
     return work.done
+
+
+@contextmanager
+def between_rounds(database: Database, waiting: Callable[[], None]) -> Iterator[None]:
+    """Inside, no round goes on in any process. `waiting` is called while the present one ends, and may raise."""
+    while True:
+        with _alone(database) as is_alone:
+            if is_alone:
+                yield
+                return
+        waiting()
+        time.sleep(LOCK_PAUSE_S)
 
 
 class _Release(Enum):

@@ -17,6 +17,7 @@ from ringfence.database.connection import Database
 from ringfence.errors import ConflictError, RingfenceError
 from ringfence.settings import Settings
 from ringfence.storage.archive.place import archive_place
+from ringfence.storage.archive.relink import relink_parts
 from ringfence.storage.disk import DiskReader, disk_reader
 from ringfence.storage.expiry import Keeping, run_round
 
@@ -45,6 +46,7 @@ class StorageKeeper:
         self.rounds = 0
         self.failed_rounds = 0
         self._busy = threading.Lock()
+        self._is_linked = False
 
     @property
     def every_s(self) -> float:
@@ -74,6 +76,9 @@ class StorageKeeper:
 
     def _run(self, database: Database) -> None:
         try:
+            if not self._is_linked:  # the database may be one that was restored
+                relink_parts(database)
+                self._is_linked = True
             if run_round(database, self.keeping, datetime.now(UTC)) is not None:
                 self.rounds += 1
         except (psycopg.Error, RingfenceError) as error:

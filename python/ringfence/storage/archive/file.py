@@ -89,6 +89,12 @@ def write_day(
     return WrittenFile(name, seen.rows, told.size, told.digest.hexdigest(), seen.first, seen.last)
 
 
+def count_rows(place: ArchivePlace, name: str) -> int:
+    """As the file's footer says."""
+    with place.reading(name) as file:
+        return int(pq.ParquetFile(file).metadata.num_rows)
+
+
 def remove_file(place: ArchivePlace, file: str) -> None:
     """Remove a file and its checksum."""
     place.remove(file)
@@ -125,8 +131,7 @@ def _verify(place: ArchivePlace, name: str, told: _Hashing, rows: int) -> None:
     digest, size = place.sha256(name)
     if (digest, size) != (told.digest.hexdigest(), told.size):
         raise UnavailableError(f"archive {place.name}: {name} reads back otherwise than it was written")
-    with place.filesystem.open_input_file(place.path_of(name)) as file:
-        found = pq.ParquetFile(file).metadata.num_rows
+    found = count_rows(place, name)
     if found != rows:
         raise UnavailableError(f"archive {place.name}: {name} has {found} rows, {rows} were written")
 

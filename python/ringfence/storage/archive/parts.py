@@ -98,6 +98,26 @@ def release(connection: Connection, part: Part, now: datetime) -> None:
     )
 
 
+def replace_file(connection: Connection, part: Part, written: WrittenFile) -> bool:
+    """The part is the new file from the commit on; False: it had another one meanwhile, and keeps it."""
+    changed = connection.execute(
+        "UPDATE archive_part SET file = %s, bytes = %s, sha256 = %s "
+        "WHERE table_name = %s AND day = %s AND part = %s AND file = %s",
+        (written.file, written.bytes, written.sha256, part.table_name, part.day, part.part, part.file),
+    )
+    return changed.rowcount == 1
+
+
+def forget_copy(connection: Connection, table: str, day: date) -> Part | None:
+    """The day's partition has no copy any more; the one that it had."""
+    copy = copy_of(connection, table, day)
+    if copy is not None:
+        connection.execute(
+            "DELETE FROM archive_part WHERE table_name = %s AND day = %s AND part = %s", (table, day, copy.part)
+        )
+    return copy
+
+
 def _one(connection: Connection, condition: str, values: tuple[Any, ...]) -> Part | None:
     with connection.cursor(row_factory=class_row(Part)) as cursor:
         return cursor.execute(f"SELECT {_COLUMNS} FROM archive_part WHERE {condition}".encode(), values).fetchone()  # noqa: S608

@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import hashlib
 import os
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from functools import cached_property, lru_cache
@@ -88,6 +88,29 @@ class ArchivePlace:
                 digest.update(block)
                 size += len(block)
         return digest.hexdigest(), size
+
+    @contextmanager
+    def reading(self, file: str) -> Iterator[pa.NativeFile]:
+        """A file to be read from any place in it. UnavailableError also where it is missing."""
+        try:
+            with _reachable(self.name), self.filesystem.open_input_file(self.path_of(file)) as stream:
+                yield stream
+        except FileNotFoundError:
+            raise UnavailableError(f"archive {self.name}: {file} is missing") from None
+
+    def has(self, files: Sequence[str]) -> list[bool]:
+        """Of each file whether it is there."""
+        with _reachable(self.name):
+            found = self.filesystem.get_file_info([self.path_of(file) for file in files])
+        return [bool(one.is_file) for one in found]
+
+    def files(self, folder: str) -> list[str]:
+        """Names of the files in a folder; none where there is no such folder."""
+        from pyarrow import fs
+
+        with _reachable(self.name):
+            wanted = fs.FileSelector(self.path_of(folder), allow_not_found=True)
+            return [one.base_name for one in self.filesystem.get_file_info(wanted) if one.is_file]
 
     def remove(self, file: str) -> None:
         """Remove a file; one that is gone is no failure."""
