@@ -137,6 +137,10 @@ fuzz: ## Fuzz each parser for FUZZ_SECONDS=30 (needs cargo-fuzz)
 fst-lab: setup ## The functional system test on this machine: two sites, waits scaled; record in build/fst-lab
 	@$(BIN)/ringfence fst run --lab --scale-waits 0.01 --output build/fst-lab
 
+.PHONY: trial-availability
+trial-availability: setup packages ## Follow docs/operations/availability.md word for word on namespaces (root; some minutes)
+	@PYTHONPATH=$(CURDIR) $(BIN)/python -m tests.failover.trial
+
 .PHONY: bench-enum
 bench-enum: setup ## Measure the ENUM server beside NSD, Knot and dnsdist
 	@$(BIN)/python bench/enum/run.py
