@@ -67,7 +67,9 @@ class Command:
 def commands(text: str | None = None) -> list[Command]:
     """Every command in the page's shell blocks, in order; one with a here-document is one command."""
     page = DOCUMENT.read_text(encoding="utf-8") if text is None else text
-    found, section, block = [], "", None
+    found: list[Command] = []
+    section = ""
+    block: list[str] | None = None
     for line in page.splitlines():
         if heading := re.match(r"#+ (.+)", line) if block is None else None:
             section = heading[1]
