@@ -147,6 +147,10 @@ FIRST ?= 1
 campaign: setup ## Random faults on two pairs and three ENUM servers while calls run: SEEDS=20 runs from FIRST=1
 	@$(BIN)/python -m tests.campaign --seeds $(SEEDS) --first $(FIRST)
 
+.PHONY: trial-availability
+trial-availability: setup packages ## Follow docs/operations/availability.md word for word on namespaces (root; some minutes)
+	@PYTHONPATH=$(CURDIR) $(BIN)/python -m tests.failover.trial
+
 .PHONY: bench-enum
 bench-enum: setup ## Measure the ENUM server beside NSD, Knot and dnsdist
 	@$(BIN)/python bench/enum/run.py

@@ -9,6 +9,7 @@ packages=(
   procps iproute2
   systemd                                                            # checks the units; it does not have to run
   openssh-server openssh-client rsync                                # the way to a standby
+  patroni etcd-server postgresql                                     # an external database that switches its primary
   snmptrapd snmp                                                     # receives the alerts' traps
   slapd ldap-utils                                                   # a directory to sign in with
 )

@@ -24,8 +24,8 @@ from ringfence.availability import shelf, source, streaming
 from ringfence.availability.backup import BackupOptions, create_backup
 from ringfence.availability.database_access import own_server
 from ringfence.availability.follow import follow
-from ringfence.availability.standby import Standby, become, leave, note, read_standby, read_state, role_of
-from ringfence.availability.standby_status import read_status
+from ringfence.availability.standby import Standby, State, become, leave, note, read_standby, read_state, role_of
+from ringfence.availability.standby_status import Replication, StandbyStatus, read_status
 from ringfence.availability.sync import sync_once
 from ringfence.database.cluster import remove_cluster
 from ringfence.database.connection import Database
@@ -245,6 +245,12 @@ def streaming_is_over(settings: Settings) -> bool:
     with own_server(settings) as server, psycopg.connect(server.superuser_url, autocommit=True) as connection:
         connection.execute("CREATE TABLE proof (x int)")
         return connection.execute("SELECT pg_is_in_recovery()").fetchone() == (False,)
+
+
+def test_what_was_heard_while_we_looked_is_no_older_than_now() -> None:
+    heard = Replication(True, None, None, 0, NOW + timedelta(milliseconds=200), None)
+    status = StandbyStatus("standby", None, State(), NOW, 0, heard)
+    assert status.copy_age == timedelta(0)
 
 
 def test_a_database_of_its_own_is_not_replaced_unasked(home: Settings) -> None:

@@ -9,8 +9,9 @@ from pathlib import Path
 
 import psycopg
 import pytest
+from psycopg import conninfo
 
-from ringfence.database.connection import Database, describe, open_database
+from ringfence.database.connection import Database, describe, lasting, open_database
 from ringfence.errors import ConfigurationError, UnavailableError
 from ringfence.settings import DatabaseSettings, Settings
 
@@ -63,6 +64,39 @@ def test_an_ended_connection_is_unavailable_then_replaced(database: Database) ->
     with pytest.raises(UnavailableError), database.connection() as connection:
         connection.execute("SELECT pg_terminate_backend(pg_backend_pid())")
     assert count_settings(database) == 0
+
+
+def test_a_server_that_takes_no_changes_any_more_is_left(database: Database) -> None:
+    """As behind a name or a proxy that leads to the new primary, while our connections are still the old one's."""
+    with database.connection() as connection, database.connection() as other:
+        for one in (connection, other):
+            one.execute("SET default_transaction_read_only TO on")
+    with pytest.raises(UnavailableError, match="read-only"), database.connection() as connection:
+        connection.execute("INSERT INTO setting (key, value) VALUES ('lost', '1')")
+    for key in ("one", "two"):
+        with database.connection() as connection:
+            connection.execute("INSERT INTO setting (key, value) VALUES (%s, '1')", (key,))
+    assert count_settings(database) == 2
+
+
+def test_of_several_hosts_the_one_that_takes_changes_is_used(database: Database, closed_port: int) -> None:
+    parts = conninfo.conninfo_to_dict(database.url)
+    several = Database(
+        conninfo.make_conninfo(
+            database.url, host=f"127.0.0.1,{parts['host']}", port=f"{closed_port},{parts.get('port', 5432)}"
+        ),
+        pool_size=2,
+    )
+    try:
+        assert conninfo.conninfo_to_dict(several.url)["target_session_attrs"] == "read-write"
+        assert count_settings(several) == 0
+    finally:
+        several.close()
+
+
+def test_what_the_url_says_itself_is_kept() -> None:
+    said = conninfo.conninfo_to_dict(lasting("postgresql://one,two/x?target_session_attrs=any&connect_timeout=30"))
+    assert (said["target_session_attrs"], said["connect_timeout"], said["tcp_user_timeout"]) == ("any", "30", "10000")
 
 
 def test_autocommit_is_over_when_the_block_ends(database: Database) -> None:

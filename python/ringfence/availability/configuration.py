@@ -11,6 +11,7 @@ from __future__ import annotations
 
 import json
 import os
+import stat
 import tomllib
 from collections.abc import Mapping
 from pathlib import Path
@@ -25,6 +26,8 @@ from ringfence.settings import Settings, load_settings
 
 SETTINGS_FILE = "ringfence.toml"
 POSTGRESQL_FILE = "local.conf"
+# In the data folder: what was to be taken over where the configuration file is root's, as the package has it.
+ASIDE_FILE = "ringfence.taken-over.toml"
 # Addresses, ports, folders, interfaces, credentials of one host; a name alone stands for a whole section.
 HOST_SETTINGS = frozenset(
     {
@@ -114,7 +117,8 @@ def take_over(settings: Settings, folder: Path, file: Path | None) -> Path:
     """Put the settings in `folder` in force for this host. Returns the configuration file that now holds them.
 
     `file` is the host's own configuration file; without one it is `ringfence.toml` in the data folder. What is refused
-    changes nothing.
+    changes nothing. Where we may not write it, the settings lie in `ASIDE_FILE`, unless it says the same already: a
+    site that is lost does not wait for root.
     """
     target = file or settings.data / SETTINGS_FILE
     own = flatten(_read(target)) if target.exists() else {}
@@ -124,12 +128,32 @@ def take_over(settings: Settings, folder: Path, file: Path | None) -> Path:
     fresh = folder / "merged.toml"
     fresh.write_text(render(merged, "# Ringfence: settings of this host, and those taken over from a backup.\n"))
     load_settings(fresh, {})  # a setting that this version does not know is refused here
-    write_private(target, fresh.read_text(encoding="utf-8"))
+    if merged != own:
+        target = _put_in_place(target, fresh.read_text(encoding="utf-8"), settings.data / ASIDE_FILE)
     local = _postgresql_file(settings)
     if local is not None and (folder / POSTGRESQL_FILE).is_file() and local.parent.is_dir():
         owner = local.parent.stat()
         write_private(local, (folder / POSTGRESQL_FILE).read_text(encoding="utf-8"))
         _chown(local, owner.st_uid, owner.st_gid)
+    return target
+
+
+def is_aside(file: Path | None) -> bool:
+    """Whether `take_over` could not put the settings in force."""
+    return file is not None and file.name == ASIDE_FILE
+
+
+def _put_in_place(target: Path, text: str, aside: Path) -> Path:
+    """The file that has the text now; one that was there keeps who may read it."""
+    before = target.stat() if target.exists() else None
+    try:
+        write_private(target, text)
+    except PermissionError:
+        write_private(aside, text)
+        return aside
+    if before is not None:
+        _chown(target, before.st_uid, before.st_gid)
+        target.chmod(stat.S_IMODE(before.st_mode))
     return target
 
 

@@ -9,6 +9,7 @@ from psycopg import conninfo
 from psycopg.pq import PGconn, Ping
 
 from ringfence.database.cluster import embedded_url, has_embedded
+from ringfence.database.connection import lasting
 from ringfence.database.embedded import EmbeddedServer
 from ringfence.errors import UnavailableError
 from ringfence.settings import Settings
@@ -18,7 +19,7 @@ from ringfence.settings import Settings
 def running_database(settings: Settings) -> Iterator[str]:
     """URL of the application's database. The embedded server is started, and stopped afterwards, unless it runs."""
     if settings.database.url is not None:
-        yield settings.database.url
+        yield lasting(settings.database.url)
         return
     if not has_embedded(settings.data):
         raise UnavailableError(f"database: no embedded PostgreSQL in {settings.data}; start `ringfence up` once")

@@ -26,7 +26,7 @@ from ringfence.availability.dump import load_dump, programs_for
 from ringfence.availability.manifest import Manifest
 from ringfence.availability.node_term import NodeTerm
 from ringfence.database.cluster import embedded_cluster
-from ringfence.database.connection import Database, describe
+from ringfence.database.connection import Database, describe, lasting
 from ringfence.database.migrate import migrate
 from ringfence.errors import ConfigurationError, ConflictError, InvalidInputError, UnavailableError
 from ringfence.settings import Settings
@@ -58,6 +58,7 @@ class Replacement:
         """Returns when the restored database is in use. RingfenceError: the old one still is."""
         url = self.settings.database.url
         if url is not None:
+            url = lasting(url)
             self._replace(url, renamed(url, "postgres"))
             return
         with own_server(self.settings) as server:

@@ -51,9 +51,11 @@ class StandbyStatus:
     def copy_age(self) -> timedelta | None:
         """How old what a failover would bring up is; None when there is nothing yet."""
         if self.replication is not None:
-            return self.now - self.replication.heard_at if self.replication.heard_at else None
-        made = self.state.made_at
-        return self.now - datetime.fromisoformat(made) if made else None
+            seen = self.replication.heard_at
+        else:
+            seen = datetime.fromisoformat(self.state.made_at) if self.state.made_at else None
+        # What was heard since we began to look is no older than now.
+        return max(self.now - seen, timedelta(0)) if seen else None
 
     @property
     def loses(self) -> str:

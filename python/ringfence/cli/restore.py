@@ -8,6 +8,7 @@ from typing import Annotated
 
 import typer
 
+from ringfence.availability.configuration import is_aside
 from ringfence.availability.restore import RestoreOptions, check_restore, read_interrupted, restore_backup
 from ringfence.availability.shelf import KeptBackup, find_backup
 from ringfence.cli.backup import Jobs, Select, Timeout
@@ -62,7 +63,9 @@ def restore(
         print_json(done.as_json())
         return
     print_line(f"Restored {', '.join(done.sections)} from backup {done.backup_id} in {done.seconds:g} s.", "green")
-    if done.configuration_file is not None:
+    if is_aside(done.configuration_file):
+        print_line(f"The settings could not be put in place: they lie in {done.configuration_file}, for root to do it.")
+    elif done.configuration_file is not None:
         print_line(f"The settings are in {done.configuration_file}: start with --config {done.configuration_file}.")
     print_line("Everybody must sign in again. Edges send by themselves what the restored database lacks.")
 

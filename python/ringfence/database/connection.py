@@ -31,6 +31,15 @@ CHECKOUT_TIMEOUT_S = 5.0
 # was away for an hour is used again within a second of its return.
 _RECONNECT_S = 1.0
 _IDLE_S = 300.0
+# A server whose machine is gone says nothing: nobody waits longer than this for its host's turn in the URL, and a
+# connection to it is given up within ten to fifteen seconds (the kernel's own patience is a quarter of an hour).
+_VANISHED_IS_NOTICED = {
+    "connect_timeout": 3,  # s, of each host
+    "keepalives_idle": 5,  # s
+    "keepalives_interval": 3,  # s
+    "keepalives_count": 3,
+    "tcp_user_timeout": 10_000,  # ms
+}
 
 # SQLSTATEs that say "not now", beside a connection that is simply gone (PostgreSQL documentation, appendix A).
 _UNAVAILABLE_CLASSES = (
@@ -48,7 +57,7 @@ class Database:
 
     def __init__(self, url: str, pool_size: int = 10, *, checkout_timeout_s: float = CHECKOUT_TIMEOUT_S) -> None:
         """Open the pool without waiting for the database; `url` is any libpq URL or connection string."""
-        self.url = url
+        self.url = url = lasting(url)
         self.checkout_timeout_s = checkout_timeout_s
         # Why nothing may be changed any more (another pair is active); None while all may.
         self.fence: str | None = None
@@ -86,6 +95,8 @@ class Database:
         except psycopg.Error as error:
             if error.sqlstate == _READ_ONLY and self.fence is not None:
                 raise FencedError(self.fence) from error
+            if error.sqlstate == _READ_ONLY:
+                self._pool.drain()  # the URL leads elsewhere by now; no connection of before is of use
             if _is_unavailable(error, connection):
                 raise UnavailableError(f"database {describe(self.url)}: {_first_line(error)}") from error
             raise
@@ -158,7 +169,7 @@ def open_database(settings: Settings) -> Database:
         try:
             url = settings.database.url or embedded_url(settings.data)
             check_url(url)
-            _try(url, give_up - time.monotonic())
+            _try(lasting(url), give_up - time.monotonic())
             break
         except UnavailableError:
             if time.monotonic() + 0.1 >= give_up:
@@ -175,6 +186,18 @@ def check_url(url: str) -> None:
         raise ConfigurationError(
             "database.url: not a libpq URL: expected postgresql://USER:PASSWORD@HOST:PORT/DATABASE"
         ) from None
+
+
+def lasting(url: str) -> str:
+    """The URL with what a connection needs that outlives its server, where the URL itself does not say.
+
+    A server that vanished is noticed within seconds; of several hosts it is always the one that takes changes.
+    """
+    said = conninfo.conninfo_to_dict(url)
+    added: dict[str, int | str] = dict(_VANISHED_IS_NOTICED)
+    if "," in str(said.get("host") or said.get("hostaddr") or ""):
+        added["target_session_attrs"] = "read-write"
+    return conninfo.make_conninfo(url, **{name: value for name, value in added.items() if name not in said})
 
 
 def describe(url: str) -> str:

@@ -17,7 +17,7 @@ from ringfence.database.connection import Database
 from ringfence.errors import UnavailableError
 
 RETRY_S = 1.0
-_LEADER_LOCK = 7_201_002  # advisory lock of the whole database
+LEADER_LOCK = 7_201_002  # advisory lock of the whole database
 log = structlog.get_logger()
 
 
@@ -55,7 +55,7 @@ class Leader:
         async with connection:
             while True:
                 if not self.is_leader:
-                    cursor = await connection.execute("SELECT pg_try_advisory_lock(%s)", (_LEADER_LOCK,))
+                    cursor = await connection.execute("SELECT pg_try_advisory_lock(%s)", (LEADER_LOCK,))
                     row = await cursor.fetchone()
                     self.is_leader = bool(row and row[0])
                     if self.is_leader:

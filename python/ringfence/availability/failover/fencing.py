@@ -27,7 +27,7 @@ from ringfence.availability.node_term import NodeTerm
 from ringfence.availability.source import open_api
 from ringfence.availability.term import Term
 from ringfence.database.cluster import embedded_url
-from ringfence.database.connection import SCHEMA
+from ringfence.database.connection import SCHEMA, lasting
 from ringfence.errors import InvalidInputError, RingfenceError, UnavailableError
 from ringfence.mediation.local_files import mediation_file, place_trust
 from ringfence.settings import Settings
@@ -57,7 +57,7 @@ def fence_here(settings: Settings, text: str, node: Node | None, now: datetime) 
     if term is None:
         raise InvalidInputError("fence: TERM must be CLUSTER.EPOCH.HOLDER.PROOF, as `ringfence failover --status` says")
     words, lsn = "the database does not run: the fence stands when it does", None
-    url = settings.database.url or _embedded(settings)
+    url = lasting(settings.database.url) if settings.database.url else _embedded(settings)
     if url is not None and PGconn.ping(url.encode()) == Ping.OK:
         lsn = _fence_database(settings, url, term, now)
         words = "nothing is changed here any more" if lsn else f"transactions are still open after {SETTLE_S:g} s"

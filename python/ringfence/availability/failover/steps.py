@@ -18,6 +18,7 @@ import psycopg
 
 from ringfence.availability import cluster, standby, streaming
 from ringfence.availability.archive import Report
+from ringfence.availability.configuration import is_aside
 from ringfence.availability.database_access import running_database
 from ringfence.availability.failover import outcome, procedure
 from ringfence.availability.failover.node import Node
@@ -325,7 +326,9 @@ class Steps:
         options = RestoreOptions(sections, configuration_file=self._options.config, is_locked=True)
         restored = restore_backup(self._settings, kept, options, datetime.now(UTC), self._report)
         before = "is imported already; " if DATABASE not in sections else ""
-        return f"backup {kept.backup_id}: {before}{', '.join(sections)} restored in {restored.seconds:g} s"
+        aside = restored.configuration_file if is_aside(restored.configuration_file) else None
+        after = f"; its settings lie in {aside}, for root to put in place" if aside else ""
+        return f"backup {kept.backup_id}: {before}{', '.join(sections)} restored in {restored.seconds:g} s{after}"
 
     def _problems(self) -> list[str]:
         missing = [f"{name} does not run yet" for name in self._node.missing()]
