@@ -41,14 +41,15 @@ def free_ports(count: int) -> list[int]:
 class PairNode:
     """Database and mediation of one site."""
 
-    def __init__(self, name: str, port: int, partner_port: int) -> None:
+    def __init__(self, name: str, port: int, partner_port: int, more: str = "[backup]\njobs = 1\n") -> None:
+        """`more`: further lines of its configuration."""
         self.name = name
         self.url = f"http://127.0.0.1:{port}"
         self.data = Path(tempfile.mkdtemp(prefix=f"ringfence-{name}-"))
         self.data.chmod(0o755)
         self.config = self.data / "ringfence.toml"
         self.config.write_text(
-            f'data = "{self.data}"\n[api]\nport = {port}\n[enum]\nenabled = false\n[backup]\njobs = 1\n'
+            f'data = "{self.data}"\n[api]\nport = {port}\n[enum]\nenabled = false\n{more}'
             f'[availability]\npartners = ["http://127.0.0.1:{partner_port}"]\n',
             encoding="utf-8",
         )
@@ -104,24 +105,24 @@ class PairNode:
         remove_cluster(self.data)
         shutil.rmtree(self.data, ignore_errors=True)
 
-    def cli(self, *arguments: str, status: int = 0) -> str:
-        """A command on this node; its exit status is checked, and that it never shows a traceback."""
+    def cli(self, *arguments: str, status: int | None = 0, timeout_s: float = 200) -> str:
+        """A command on this node; its exit status is checked (None: any), and that it never shows a traceback."""
         done = subprocess.run(
             [*COMMAND, *arguments, "--config", str(self.config)],
             env=environment(PYTHONPATH=str(PACKAGE)),
             capture_output=True,
             text=True,
             check=False,
-            timeout=200,
+            timeout=timeout_s,
         )
         said = f"{done.stdout}{done.stderr}"
-        assert done.returncode == status, f"{arguments}: status {done.returncode}: {said}"
+        assert status in (None, done.returncode), f"{arguments}: status {done.returncode}: {said}"
         assert "Traceback" not in said, said
         return said
 
-    def json(self, *arguments: str, status: int = 0) -> Any:
+    def json(self, *arguments: str, status: int | None = 0, timeout_s: float = 200) -> Any:
         """What a command prints with --json, after what it logs."""
-        said = self.cli(*arguments, "--json", status=status)
+        said = self.cli(*arguments, "--json", status=status, timeout_s=timeout_s)
         return json.loads(next(line for line in reversed(said.splitlines()) if line.startswith("{")))
 
     def rows(self, query: str) -> list[tuple[Any, ...]]:
