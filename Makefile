@@ -183,6 +183,10 @@ bench-detection: $(VENV)/dist.stamp ## Measure detections: speed, memory, what i
 bench-backup: $(VENV)/dist.stamp ## Measure a backup of ten million events beside pg_dump alone
 	@$(BIN)/python bench/failover/backup.py
 
+.PHONY: bench-failover
+bench-failover: $(VENV)/dist.stamp ## Lose a site with ten million events under load, in both modes; every call counted
+	@$(BIN)/python bench/failover/run.py
+
 .PHONY: lock
 lock: ## Renew the lock files from pyproject.toml and Cargo.toml (needs uv)
 	@uv pip compile --quiet --upgrade --python-version 3.11 --generate-hashes --no-annotate --no-header --no-emit-index-url --extra dev pyproject.toml -o requirements/dev.lock

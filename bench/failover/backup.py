@@ -1,4 +1,4 @@
-"""A backup of N events beside `pg_dump` alone with the same jobs: `make bench-backup`, a row of issue 7.
+"""A backup of N events beside `pg_dump` alone with the same jobs: `make bench-backup`.
 
 Both dump the same database on the same server, in turns, page cache warm for both. pg_dump writes its directory and is
 done; ours dumps, packs, syncs and renames. Then what was written is encrypted, verified, and restored.
@@ -14,12 +14,12 @@ import sys
 import tempfile
 import time
 from collections.abc import Callable
-from datetime import UTC, datetime, timedelta
+from datetime import UTC, datetime
 from pathlib import Path
 
-import psycopg
-
 sys.path.insert(0, str(Path(__file__).resolve().parents[2]))
+
+from bench.failover.deployment import fill
 from bench.report import Row, finish, row
 
 from ringfence.availability.backup import BackupOptions, create_backup, verify_backup
@@ -28,22 +28,11 @@ from ringfence.availability.encryption import new_key
 from ringfence.availability.restore import RestoreOptions, restore_backup
 from ringfence.availability.shelf import KeptBackup
 from ringfence.database.cluster import remove_cluster
-from ringfence.database.connection import Database
 from ringfence.database.embedded import EmbeddedServer
-from ringfence.database.migrate import migrate
-from ringfence.database.partitions import ensure_between
 from ringfence.database.programs import find_programs, server_user
 from ringfence.settings import Settings
 
 GOAL = 1.2
-EVENTS = """
-INSERT INTO ringfence.enum_event
-SELECT %(now)s - (n %% 172800) * interval '1 second', 12105550000 + (n * 7919) %% 200000,
-       13125550000 + (n * 104729) %% 20000, 0, n, NULL, 1, 0, 7, 9000, 1, 40000, 1, 2, 1, 2, 0, 1, 1, 1,
-       '192.0.2.7', '+' || 12105550000 + (n * 7919) %% 200000, (13125550000 + (n * 104729) %% 20000)::text, NULL
-FROM generate_series(%(first)s::bigint, %(last)s::bigint) AS n
-"""
-_BATCH = 500_000
 
 
 def main() -> None:
@@ -51,32 +40,37 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--events", type=int, default=10_000_000)
     parser.add_argument("--rounds", type=int, default=5)
+    parser.add_argument("--filled", type=Path, help="data folder with such a database, made if it is not there")
     asked = parser.parse_args()
-    finish("backup", measure(asked.events, asked.rounds), events=asked.events)
+    finish("backup", measure(asked.events, asked.rounds, asked.filled), events=asked.events)
 
 
-def measure(events: int, rounds: int) -> list[Row]:
+def measure(events: int, rounds: int, filled: Path | None) -> list[Row]:
     """The rows, on a server of their own."""
     data = Path(tempfile.mkdtemp(prefix="ringfence-bench-"))
     data.chmod(0o755)
     settings = Settings(data=data)
     server = EmbeddedServer(settings)
     try:
+        fill(settings, events, told, filled)
         server.start()
-        fill(server, events)
-        return compare(settings, server, rounds, events)
+        beside, kept, peer_s = beside_pg_dump(settings, server, rounds, events)
+        return [beside, *more(settings, server, kept, peer_s)]
     finally:
         server.stop()
         remove_cluster(data)
         shutil.rmtree(data, ignore_errors=True)
 
 
-def compare(settings: Settings, server: EmbeddedServer, rounds: int, events: int) -> list[Row]:
-    """pg_dump and ours in turns; then encrypted, verified, restored."""
+def beside_pg_dump(
+    settings: Settings, server: EmbeddedServer, rounds: int, events: int
+) -> tuple[Row, KeptBackup, float]:
+    """pg_dump and ours in turns: the row, the last backup, and the median of pg_dump in seconds."""
     jobs, dumped = default_jobs(), settings.data / "dumped"
     program = find_programs(settings.database, server_user()).bin / "pg_dump"
     peers, ours, kept = [], [], None
-    for _ in range(rounds):
+    for number in range(rounds):
+        told(f"backup beside pg_dump, round {number + 1} of {rounds}")
         shutil.rmtree(dumped, ignore_errors=True)
         peers.append(took(lambda: pg_dump(program, server.url, dumped, jobs)))
         began = time.monotonic()
@@ -84,10 +78,7 @@ def compare(settings: Settings, server: EmbeddedServer, rounds: int, events: int
         ours.append(time.monotonic() - began)
     assert kept is not None
     shutil.rmtree(dumped)
-    return [
-        against(f"backup of {events:,} events, s", ours, peers),
-        *more(settings, server, kept, statistics.median(peers)),
-    ]
+    return against(f"backup of {events:,} events, s", ours, peers), kept, statistics.median(peers)
 
 
 def more(settings: Settings, server: EmbeddedServer, kept: KeptBackup, peer_s: float) -> list[Row]:
@@ -120,28 +111,16 @@ def pg_dump(program: Path, url: str, folder: Path, jobs: int) -> None:
     subprocess.run([program, *options, f"--file={folder}", f"--dbname={url}"], check=True)
 
 
+def told(what: str) -> None:
+    """Where it is, for who waits."""
+    print(f"{time.strftime('%H:%M:%S')} {what}", file=sys.stderr, flush=True)
+
+
 def took(work: Callable[[], object]) -> float:
     """Seconds."""
     began = time.monotonic()
     work()
     return time.monotonic() - began
-
-
-def fill(server: EmbeddedServer, events: int) -> None:
-    """Events over two days, as one stream of one device."""
-    database = Database(server.url, 2)
-    try:
-        migrate(database)
-        now = datetime.now(UTC)
-        with database.connection() as connection:
-            ensure_between(connection, "enum_event", now - timedelta(days=2), now, now)
-    finally:
-        database.close()
-    with psycopg.connect(server.superuser_url.replace("/postgres?", "/ringfence?"), autocommit=True) as connection:
-        for first in range(1, events + 1, _BATCH):
-            last = min(first + _BATCH - 1, events)
-            connection.execute(EVENTS, {"now": now, "first": first, "last": last})
-        connection.execute("VACUUM (ANALYZE) ringfence.enum_event")
 
 
 if __name__ == "__main__":

@@ -9,6 +9,7 @@ import socket
 import subprocess
 import tempfile
 from collections.abc import Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -23,6 +24,7 @@ class SshServer:
     """How it is reached."""
 
     host: str
+    port: int
     command: str
     process: subprocess.Popen[bytes]
 
@@ -32,6 +34,14 @@ def ssh_server() -> Iterator[SshServer]:
     """Skips where sshd or rsync is missing."""
     if SSHD is None or shutil.which("rsync") is None or shutil.which("ssh") is None:
         pytest.skip("needs openssh-server, openssh-client and rsync")
+    with running_ssh_server() as server:
+        yield server
+
+
+@contextmanager
+def running_ssh_server() -> Iterator[SshServer]:
+    """Until the end of the block, or of its process."""
+    assert SSHD is not None, "needs openssh-server"
     folder = Path(tempfile.mkdtemp(prefix="ringfence-ssh-"))
     try:
         for name in ("host", "user"):
@@ -52,7 +62,7 @@ def ssh_server() -> Iterator[SshServer]:
         try:
             wait_until(lambda: _listens(port), 20)
             options = f"-i {folder}/user -o UserKnownHostsFile={folder}/known_hosts -o IdentitiesOnly=yes"
-            yield SshServer(f"{getpass.getuser()}@127.0.0.1", f"ssh -p {port} {options}", process)
+            yield SshServer(f"{getpass.getuser()}@127.0.0.1", port, f"ssh -p {port} {options}", process)
         finally:
             process.terminate()
             process.wait()

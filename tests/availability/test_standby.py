@@ -4,8 +4,10 @@ from __future__ import annotations
 
 import json
 import shutil
+import socket
 import sys
 import tempfile
+import time
 from collections.abc import Iterator
 from dataclasses import replace
 from datetime import UTC, datetime, timedelta
@@ -139,6 +141,23 @@ def test_copies_over_the_api(mediation: RunningMediation, away: Settings, tmp_pa
     assert imported(away) == ["first", "second"]
     assert leave(away).active == mediation.url
     assert role_of(away) == "active"
+
+
+def test_an_active_that_does_not_answer_holds_up_no_stop(away: Settings) -> None:
+    """A failover stops the standby first, and the active's site may have gone dark."""
+    with socket.create_server(("127.0.0.1", 0)) as dark:
+        standby = Standby("backup", f"http://127.0.0.1:{dark.getsockname()[1]}", token="x", every_s=60)
+        become(away, standby)
+        asked = []
+
+        def tick() -> None:
+            asked.append(dark.accept())
+            raise KeyboardInterrupt
+
+        began = time.monotonic()
+        with Supervisor(away.data) as supervisor, pytest.raises(KeyboardInterrupt):
+            follow(away, standby, supervisor, tick=tick)
+        assert time.monotonic() - began < source.TIMEOUT_S / 2
 
 
 def test_a_token_that_is_none_is_refused_at_init(mediation: RunningMediation, away: Settings, tmp_path: Path) -> None:

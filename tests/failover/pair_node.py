@@ -43,9 +43,18 @@ class PairNode:
     """Database and mediation of one site."""
 
     def __init__(
-        self, name: str, port: int, partner: str, data: Path | None = None, extra: dict[str, str] | None = None
+        self,
+        name: str,
+        port: int,
+        partner: str,
+        data: Path | None = None,
+        extra: dict[str, str] | None = None,
+        more: str = "[backup]\njobs = 1\n",
     ) -> None:
-        """`partner`: URL of the other pair; `data`: a folder that is there, else one is made; `extra`: environment."""
+        """`partner`: URL of the other pair; `data`: a folder that is there, else one is made; `extra`: environment.
+
+        `more`: further lines of its configuration.
+        """
         self.name = name
         self.url = f"http://127.0.0.1:{port}"
         self.environment = environment(PYTHONPATH=str(PACKAGE), **(extra or {}))
@@ -53,7 +62,7 @@ class PairNode:
         self.data.chmod(0o755)
         self.config = self.data / "ringfence.toml"
         self.config.write_text(
-            f'data = "{self.data}"\n[api]\nport = {port}\n[enum]\nenabled = false\n[backup]\njobs = 1\n'
+            f'data = "{self.data}"\n[api]\nport = {port}\n[enum]\nenabled = false\n{more}'
             f'[availability]\npartners = ["{partner}"]\n',
             encoding="utf-8",
         )
@@ -105,17 +114,17 @@ class PairNode:
         remove_cluster(self.data)
         shutil.rmtree(self.data, ignore_errors=True)
 
-    def cli(self, *arguments: str, status: int = 0) -> str:
-        """A command on this node; its exit status is checked, and that it never shows a traceback."""
-        done = run([*arguments, "--config", str(self.config)], "", self.environment, 200)
+    def cli(self, *arguments: str, status: int | None = 0, timeout_s: float = 200) -> str:
+        """A command on this node; its exit status is checked (None: any), and that it never shows a traceback."""
+        done = run([*arguments, "--config", str(self.config)], "", self.environment, timeout_s)
         said = f"{done.stdout}{done.stderr}"
-        assert done.returncode == status, f"{arguments}: status {done.returncode}: {said}"
+        assert status in (None, done.returncode), f"{arguments}: status {done.returncode}: {said}"
         assert "Traceback" not in said, said
         return said
 
-    def json(self, *arguments: str, status: int = 0) -> Any:
+    def json(self, *arguments: str, status: int | None = 0, timeout_s: float = 200) -> Any:
         """What a command prints with --json, after what it logs."""
-        said = self.cli(*arguments, "--json", status=status)
+        said = self.cli(*arguments, "--json", status=status, timeout_s=timeout_s)
         return json.loads(next(line for line in reversed(said.splitlines()) if line.startswith("{")))
 
     def rows(self, query: str) -> list[tuple[Any, ...]]:

@@ -286,7 +286,8 @@ def test_no_call_is_lost_and_lost_configuration_is_named(story: Story) -> None:
     """That each event is there once was looked at on the way."""
     said = words(story.taken_over)["report"]
     assert story.taken_over["facts"]["events"]["received"] >= 4
-    assert "0 events lost; lost are 1 changes: site.add branch" in said
+    assert "0 events lost; lost are 1 changes, as known at 20" in said
+    assert said.endswith("UTC: site.add branch")
 
 
 def test_the_edges_take_the_new_pairs_policy_and_take_it_anew_after_a_reset(story: Story) -> None:

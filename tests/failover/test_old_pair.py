@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import shutil
+import socket
+import time
 from datetime import UTC, datetime
 from pathlib import Path
 
@@ -10,6 +13,7 @@ from tests.cli.conftest import run_ringfence
 from tests.failover.conftest import Pairs
 from tests.mediation_server import RunningMediation
 
+from ringfence.availability.failover import old_pair
 from ringfence.availability.failover.fencing import fence_here
 from ringfence.availability.failover.node import Node
 from ringfence.availability.failover.old_pair import OldPair
@@ -73,6 +77,22 @@ def test_one_that_is_not_there_is_said() -> None:
     assert not gone.fence(Term.sealed("ef" * 16, 9, "0" * 16, b"another")).is_told
     with pytest.raises(UnavailableError, match="cannot be reached"):
         gone.back_up(5)
+
+
+@pytest.mark.skipif(shutil.which("ssh") is None, reason="ssh is not installed (Debian: openssh-client)")
+def test_a_site_that_went_dark_is_given_up_on_all_ways_at_once(monkeypatch: pytest.MonkeyPatch) -> None:
+    """It takes connections from its queues and never answers; what the edges hold waits for the failover meanwhile."""
+    monkeypatch.setattr(old_pair, "_ASK_TIMEOUT_S", 1.0)
+    with socket.create_server(("127.0.0.1", 0)) as dark:
+        port = dark.getsockname()[1]
+        api = f"http://127.0.0.1:{port}"
+        gone = OldPair(Standby("streaming", "127.0.0.1", ssh=("ssh", "-p", str(port))), (api, api), None, "ringfence")
+        began = time.monotonic()
+        assert gone.reach() is None
+        fenced = gone.fence(Term.sealed("ef" * 16, 9, "0" * 16, b"another"))
+        assert time.monotonic() - began < 2 * 3, "one after the other it would be three times a second each"
+    assert not fenced.is_told
+    assert fenced.words.endswith("timed out: the edges will refuse it, and fence it when it is back")
 
 
 def test_ssh_that_fails_says_why() -> None:

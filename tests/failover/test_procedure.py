@@ -176,6 +176,13 @@ def test_what_is_lost_is_named() -> None:
     )
     changes = [{"action": "site.add", "subject": f"s{number}"} for number in range(21)]
     assert outcome.in_words("backup", facts | {"lost_changes": changes}).endswith("site.add s19 and 1 more")
+    known = facts | {"lost_changes": changes[:1], "changes_known_at": "2026-03-01T04:39:58+00:00"}
+    assert outcome.in_words("backup", known).endswith(
+        "lost are 1 changes, as known at 2026-03-01 04:39:58 UTC: site.add s0"
+    )
+    assert outcome.in_words("backup", known | {"lost_changes": []}).endswith(
+        "no configuration is lost, as known at 2026-03-01 04:39:58 UTC"
+    )
     assert outcome.in_words("streaming", facts).endswith("at most its last moments")
     assert outcome.in_words("streaming", facts | {"is_complete": True}).endswith("no configuration is lost")
 

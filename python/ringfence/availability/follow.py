@@ -2,7 +2,9 @@
 
     backup      looks every `every_s` seconds whether the active has a newer backup, copies and imports it
     streaming   keeps the tunnel and the server in recovery running, each by a keeper of the node's supervisor
-A run that fails is logged, kept in the state and tried again; the standby goes on with what it has.
+A run that fails is logged, kept in the state and tried again; the standby goes on with what it has. When it is stopped,
+an import under way ends at its next step; a run that only waits for the active's answer is left: a site that went dark
+would hold up the failover that it is stopped for.
 """
 
 from __future__ import annotations
@@ -10,7 +12,6 @@ from __future__ import annotations
 import threading
 import time
 from collections.abc import Callable
-from concurrent.futures import ThreadPoolExecutor
 from datetime import UTC, datetime
 
 import structlog
@@ -24,6 +25,10 @@ from ringfence.node.supervisor import Supervisor
 from ringfence.settings import Settings
 
 log = structlog.get_logger()
+
+# What of a run only asks and copies: it leaves nothing that the next one does not go on with.
+ASKING = frozenset({"", "copying", "asking the active"})
+_STOP_S = 1.0
 
 
 class StoppedError(RingfenceError):
@@ -48,34 +53,55 @@ def follow(
         supervisor.run("tunnel", tunnel(settings, standby, is_awaited=False))
         supervisor.run("database", EmbeddedServer(settings))
     told(f"follows {standby.active} ({standby.mode})")
-    stopping = threading.Event()
-    with ThreadPoolExecutor(1, thread_name_prefix="standby") as worker:
-        try:
-            due, run = 0.0, None
-            while True:
-                if standby.mode == "backup" and time.monotonic() >= due and (run is None or run.done()):
-                    run = worker.submit(look_once, settings, told, stopping)
-                    due = time.monotonic() + standby.every_s
-                time.sleep(1)
-                tick()
-        finally:
-            stopping.set()
-
-
-def look_once(settings: Settings, told: Callable[[str], None], stopping: threading.Event) -> None:
-    """One look for a new backup; what fails is told, not raised."""
-
-    def report(done: int, total: int, phase: str) -> None:
-        if stopping.is_set():
-            raise StoppedError("the standby was stopped")
-
+    due, look = 0.0, None
     try:
-        run = sync_once(settings, datetime.now(UTC), report, is_locked=True)
-    except (RingfenceError, OSError) as error:
-        log.warning("standby.sync_failed", reason=str(error))
-        told(str(error))
-    except Exception:
-        log.exception("standby.sync_failed")
-    else:
-        if run.is_imported:
-            told(f"imported backup {run.backup_id} in {run.seconds:g} s")
+        while True:
+            if standby.mode == "backup" and time.monotonic() >= due and (look is None or look.is_over):
+                look = Look(settings, told)
+                due = time.monotonic() + standby.every_s
+            time.sleep(1)
+            tick()
+    finally:
+        if look is not None:
+            look.stop()
+
+
+class Look:
+    """One look for a new backup, in a thread of its own; what fails is told, not raised."""
+
+    def __init__(self, settings: Settings, told: Callable[[str], None]) -> None:
+        self._settings = settings
+        self._told = told
+        self._phase = ""
+        self._stopping = threading.Event()
+        self._thread = threading.Thread(target=self._run, name="standby", daemon=True)
+        self._thread.start()
+
+    @property
+    def is_over(self) -> bool:
+        """Whether it came to its end."""
+        return not self._thread.is_alive()
+
+    def stop(self) -> None:
+        """Returns when nothing of this node is changed any more."""
+        self._stopping.set()
+        self._thread.join(_STOP_S)
+        while not self.is_over and self._phase not in ASKING:
+            self._thread.join(_STOP_S)
+
+    def _report(self, done: int, total: int, phase: str) -> None:
+        if self._stopping.is_set():
+            raise StoppedError("the standby was stopped")
+        self._phase = phase
+
+    def _run(self) -> None:
+        try:
+            run = sync_once(self._settings, datetime.now(UTC), self._report, is_locked=True)
+        except (RingfenceError, OSError) as error:
+            log.warning("standby.sync_failed", reason=str(error))
+            self._told(str(error))
+        except Exception:
+            log.exception("standby.sync_failed")
+        else:
+            if run.is_imported:
+                self._told(f"imported backup {run.backup_id} in {run.seconds:g} s")

@@ -185,9 +185,9 @@ class SshSource:
         return done.stdout
 
 
-def ssh_command(standby: Standby) -> str:
-    """ssh as it was told at init; it never asks, and gives up a host that does not answer."""
-    return shlex.join([*standby.ssh, "-o", "BatchMode=yes", "-o", f"ConnectTimeout={TIMEOUT_S:.0f}"])
+def ssh_command(standby: Standby, timeout_s: float = TIMEOUT_S) -> str:
+    """ssh as it was told at init; it never asks, and gives up a host that does not answer within `timeout_s`."""
+    return shlex.join([*standby.ssh, "-o", "BatchMode=yes", "-o", f"ConnectTimeout={timeout_s:.0f}"])
 
 
 def is_change(action: str) -> bool:

@@ -59,6 +59,7 @@ def sync_once(
         is_new = read_state(settings).imported != kept.backup_id
         if is_new and imports:
             _import(settings, kept, now, report, is_locked=is_locked)
+        report(0, 0, "asking the active")
         _look_at_the_active(settings, source, kept, now)
     return SyncRun(kept.backup_id, is_copied, is_new and imports, round(time.monotonic() - began, 1))
 

@@ -1,7 +1,8 @@
 """The old active pair: told of the higher term, copied a last time, made to stop; by its API, or over ssh.
 
 Nothing here has to succeed for a failover to be safe: the edges refuse a lower term, and fence the old pair themselves
-when it comes back. Reaching it makes the failover lossless: behind its fence nothing changes any more.
+when it comes back. Reaching it makes the failover lossless: behind its fence nothing changes any more. A site that went
+dark answers nothing, not even that it is gone: all ways are tried at once, and none is waited for longer than seconds.
 """
 
 from __future__ import annotations
@@ -10,8 +11,11 @@ import json
 import shlex
 import subprocess
 import time
+from collections.abc import Callable, Sequence
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
-from typing import Any
+from functools import partial
+from typing import Any, TypeVar
 
 import httpx
 
@@ -20,9 +24,13 @@ from ringfence.availability.standby import Standby
 from ringfence.availability.term import HEADER, Term
 from ringfence.errors import UnavailableError
 
+# A host that is there answers in milliseconds, a busy one in a second; the calls' records wait meanwhile.
 _ASK_TIMEOUT_S = 5.0
 _SSH_TIMEOUT_S = 90.0
 _POLL_S = 0.2
+# One that goes dark while it is told is given up after 15 s.
+_ALIVE = ("-o", "ServerAliveInterval=5", "-o", "ServerAliveCountMax=3")
+_T = TypeVar("_T")
 # What of the old pair another host can take over.
 SECTIONS = ("database", "configuration")
 
@@ -57,35 +65,16 @@ class OldPair:
 
     def reach(self) -> str | None:
         """How it can be reached now; None: it cannot."""
-        if self._host is not None and self._over_ssh("true")[0] is not None:
-            return f"ssh {self._host}"
-        for url in self._urls:
-            try:
-                with self._open(url) as client:
-                    client.get("/healthz")
-            except httpx.HTTPError:
-                continue
-            return url
-        return None
+        ways = [self._reach_over_ssh, *(partial(self._reach_over_api, url) for url in self._urls)]
+        return next((way for way in _at_once(ways) if way is not None), None)
 
     def fence(self, term: Term) -> Fenced:
-        """Tell it that there is a higher term, on every way that it may be reached until one works."""
-        why = "cannot be reached"
-        if self._host is not None:
-            answer, why = self._ringfence(f"fence {term} --json")
-            if answer is not None:
-                return Fenced(True, f"fenced over ssh: {answer['words']}", answer.get("lsn"))
-        for url in self._urls:
-            try:
-                with self._open(url) as client:
-                    told = client.get("/healthz", headers={HEADER: str(term)})
-            except httpx.HTTPError:
-                continue
-            own = Term.parse(told.headers.get(HEADER))
-            if own is not None and own.cluster == term.cluster and not told.is_success:
-                return Fenced(True, f"fenced over its API ({url})")
-            why = f"{url} does not take the term"
-        return Fenced(False, f"{why}: the edges will refuse it, and fence it when it is back")
+        """Tell it that there is a higher term, on every way that it may be reached."""
+        ways = [partial(self._fence_over_ssh, term), *(partial(self._fence_over_api, url, term) for url in self._urls)]
+        tried = [fenced for fenced in _at_once(ways) if fenced is not None]
+        why = tried[-1].words if tried else "cannot be reached"
+        fallback = Fenced(False, f"{why}: the edges will refuse it, and fence it when it is back")
+        return next((fenced for fenced in tried if fenced.is_told), fallback)
 
     def back_up(self, timeout_s: float) -> str:
         """Have it make a backup now; its id. RingfenceError with the reason."""
@@ -105,6 +94,38 @@ class OldPair:
         if answer is None:
             return Stopped(False, f"not stopped: {why}")
         return Stopped(bool(answer.get("is_stopped")), str(answer["words"]))
+
+    def _reach_over_ssh(self) -> str | None:
+        return f"ssh {self._host}" if self._host is not None and self._over_ssh("true")[0] is not None else None
+
+    def _reach_over_api(self, url: str) -> str | None:
+        try:
+            with self._open(url) as client:
+                client.get("/healthz")
+        except httpx.HTTPError:
+            return None
+        return url
+
+    def _fence_over_ssh(self, term: Term) -> Fenced | None:
+        if self._host is None:
+            return None
+        answer, why = self._ringfence(f"fence {term} --json")
+        return (
+            Fenced(False, why)
+            if answer is None
+            else Fenced(True, f"fenced over ssh: {answer['words']}", answer.get("lsn"))
+        )
+
+    def _fence_over_api(self, url: str, term: Term) -> Fenced | None:
+        try:
+            with self._open(url) as client:
+                told = client.get("/healthz", headers={HEADER: str(term)})
+        except httpx.HTTPError:
+            return None
+        own = Term.parse(told.headers.get(HEADER))
+        if own is not None and own.cluster == term.cluster and not told.is_success:
+            return Fenced(True, f"fenced over its API ({url})")
+        return Fenced(False, f"{url} does not take the term")
 
     def _open(self, url: str, token: str | None = None, below: str = "") -> httpx.Client:
         return open_api(url, _ASK_TIMEOUT_S, token, self._following.trust, below)
@@ -140,7 +161,7 @@ class OldPair:
         """What a command there prints; None, and why it did not run or failed."""
         try:
             done = subprocess.run(  # noqa: S603 - ssh as the operator named it
-                [*shlex.split(ssh_command(self._following)), str(self._host), remote],
+                [*shlex.split(ssh_command(self._following, _ASK_TIMEOUT_S)), *_ALIVE, str(self._host), remote],
                 capture_output=True, text=True, errors="replace", stdin=subprocess.DEVNULL, timeout=timeout_s,
                 check=False,
             )  # fmt: skip
@@ -152,6 +173,12 @@ class OldPair:
             return done.stdout, ""
         said = done.stderr.strip().splitlines()
         return None, f"{self._host}: {said[-1] if said else f'exit status {done.returncode}'}"
+
+
+def _at_once(ways: Sequence[Callable[[], _T]]) -> list[_T]:
+    """What each says, in their order."""
+    with ThreadPoolExecutor(len(ways)) as pool:
+        return list(pool.map(lambda way: way(), ways))
 
 
 def _answer(client: httpx.Client, method: str, path: str, **arguments: Any) -> Any:

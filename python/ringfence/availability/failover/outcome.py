@@ -98,8 +98,10 @@ def _configuration(mode: str, facts: dict[str, Any]) -> str:
     changes, since = facts.get("lost_changes"), str(facts.get("backup_made_at"))[:19].replace("T", " ")
     if changes is None:
         return f"configuration changed after {since} UTC is lost; the old pair's audit trail names it"
+    known_at = facts.get("changes_known_at")
+    as_known = f", as known at {known_at[:19].replace('T', ' ')} UTC" if known_at else ""
     if not changes:
-        return "no configuration is lost, as far as is known"
+        return f"no configuration is lost{as_known or ', as far as is known'}"
     named = ", ".join(f"{change.get('action')} {change.get('subject')}".strip() for change in changes[:20])
     more = f" and {len(changes) - 20:,} more" if len(changes) > 20 else ""
-    return f"lost are {len(changes):,} changes: {named}{more}"
+    return f"lost are {len(changes):,} changes{as_known}: {named}{more}"

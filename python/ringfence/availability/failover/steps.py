@@ -8,7 +8,7 @@ from __future__ import annotations
 import os
 import time
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass, replace
 from datetime import UTC, datetime
 from pathlib import Path
@@ -125,7 +125,7 @@ class Steps:
         if kept.manifest is None:
             raise InvalidInputError(f"backup {kept.backup_id}: {kept.problem}", code="invalid.backup")
         check_restore(self._settings, kept, RestoreOptions(), self._report)
-        self._know_backup(kept)
+        self._know_backup(kept, asks=there is not None)
         lost = self.record.facts["lost_changes"]
         known = "it is not known which" if lost is None else f"{len(lost)} are known"
         made = f"{kept.manifest.created_at:%Y-%m-%d %H:%M:%S} UTC"
@@ -261,20 +261,28 @@ class Steps:
         self.record = self.record.with_facts(**facts)
         self._keep(self.record)
 
-    def _know_backup(self, kept: KeptBackup) -> None:
+    def _know_backup(self, kept: KeptBackup, *, asks: bool = True) -> None:
         assert kept.manifest is not None  # noqa: S101 - whoever calls has looked
         made = kept.manifest.created_at
-        self._know(backup=kept.backup_id, backup_made_at=made.isoformat(), lost_changes=self._changes_since(kept))
+        changes, known_at = self._changes_since(kept, asks=asks)
+        self._know(
+            backup=kept.backup_id, backup_made_at=made.isoformat(), lost_changes=changes, changes_known_at=known_at
+        )
 
-    def _changes_since(self, kept: KeptBackup) -> list[dict[str, Any]] | None:
-        """Configuration that only the active has: asked of it, else as it was last seen; None: nobody knows."""
+    def _changes_since(self, kept: KeptBackup, *, asks: bool) -> tuple[list[dict[str, Any]] | None, str | None]:
+        """Configuration that only the active has, as it says if it is asked, else as it said last, and when that was.
+
+        None: nobody knows.
+        """
         assert kept.manifest is not None  # noqa: S101 - whoever calls has looked
-        try:
-            asked = source_of(self._following).changes_since(kept.manifest.created_at)
-        except RingfenceError:
-            asked = None
+        with suppress(RingfenceError):
+            asked = source_of(self._following).changes_since(kept.manifest.created_at) if asks else None
+            if asked is not None:
+                return asked, None
         state = standby.read_state(self._settings)
-        return state.changes if asked is None and state.imported == kept.backup_id else asked
+        if state.imported != kept.backup_id:
+            return None, None
+        return state.changes, state.active_seen_at
 
     def _term(self) -> Term:
         term = Term.parse(self.record.facts.get("term"))
