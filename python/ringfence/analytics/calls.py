@@ -9,7 +9,7 @@ holds.
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import UTC, datetime, timedelta
 from typing import Any, TypeAlias
 
@@ -123,6 +123,8 @@ def find_calls(
     InvalidInputError for a bad filter, UnavailableError when the search times out.
     """
     conditions, values = _conditions(wanted)
+    by_side = [_conditions(one) for one in _by_side(wanted)]
+    values |= {name: value for _, others in by_side for name, value in others.items()}
     upper = min(edge for edge in (now or datetime.now(UTC), wanted.end, wanted.before and wanted.before.time) if edge)
     calls: list[AnyCall] = []
     with time_limit(connection, timeout_s):
@@ -130,7 +132,10 @@ def find_calls(
             period = {"since": since, "until": until, "limit": wanted.limit - len(calls)}
             limits = ["time >= %(since)s"] if since else []
             limits += ["time < %(until)s"] if until else []
-            calls += _fetch(connection, wanted.dataset, [*conditions, *limits], values | period, _NEWEST_FIRST)
+            archived = [[*one, *limits] for one, _ in by_side]
+            calls += _fetch(
+                connection, wanted.dataset, [*conditions, *limits], values | period, _NEWEST_FIRST, archived
+            )
             if len(calls) >= wanted.limit:
                 break
     return calls
@@ -250,6 +255,15 @@ def _periods(upper: datetime, start: datetime | None) -> Iterator[tuple[datetime
         length *= _GROWTH
 
 
+def _by_side(wanted: CallFilter) -> tuple[CallFilter, ...]:
+    """Filters that together are this one, each with conditions that the archive can pass over whole row groups by: a
+    number on either side is looked for on one side, then on the other.
+    """
+    if wanted.number is None or wanted.source is not None or wanted.destination is not None:
+        return (wanted,)
+    return replace(wanted, number=None, source=wanted.number), replace(wanted, number=None, destination=wanted.number)
+
+
 def _conditions(wanted: CallFilter) -> tuple[list[str], dict[str, Any]]:
     """SQL conditions (constant text) and their values; periods of time come on top."""
     if not 1 <= wanted.limit <= MAX_LIMIT:
@@ -286,11 +300,21 @@ def _conditions(wanted: CallFilter) -> tuple[list[str], dict[str, Any]]:
 
 
 def _fetch(
-    connection: psycopg.Connection, dataset: Dataset, conditions: list[str], values: dict[str, Any], order: str
+    connection: psycopg.Connection,
+    dataset: Dataset,
+    conditions: list[str],
+    values: dict[str, Any],
+    order: str,
+    archived: Sequence[list[str]] = (),
 ) -> list[AnyCall]:
-    rows = _SEARCHED.format(table=_TABLES[dataset], conditions=" AND ".join(conditions), order=order)
+    """Calls of the conditions; of the archive those of any of `archived`, which together are the same conditions."""
+
+    def rows(one: list[str]) -> str:
+        return _SEARCHED.format(table=_TABLES[dataset], conditions=" AND ".join(one), order=order)
+
     # What just arrived (`_AS_ARRIVED`) is never of a day that only the archive has.
-    return _read(connection, dataset, rows, values, order, is_reaching=order == _NEWEST_FIRST)
+    reaching = [rows(one) for one in archived or [conditions]] if order == _NEWEST_FIRST else []
+    return _read(connection, dataset, rows(conditions), values, order, reaching)
 
 
 def _read(
@@ -299,20 +323,19 @@ def _read(
     rows: str,
     values: dict[str, Any],
     order: str,
-    *,
-    is_reaching: bool = False,
+    reaching: Sequence[str] = (),
 ) -> list[AnyCall]:
-    """Calls in `order`; with `is_reaching` those of archived days too, newest first, at most the values' `limit`."""
+    """Calls in `order`; with `reaching` those too that any of it finds in the archive, newest first, `limit`."""
     page, made = _SHAPES[dataset]
-    statement = page.format(rows=rows, order=order)
     table, since, until = _TABLES[dataset], values.get("since"), values.get("until")
-    parts = archived_parts(connection, table, since, until) if is_reaching else ()
+    parts = archived_parts(connection, table, since, until) if reaching else ()
     with connection.cursor(row_factory=dict_row) as cursor:
-        found = cursor.execute(statement.encode(), values).fetchall()
+        found = cursor.execute(page.format(rows=rows, order=order).encode(), values).fetchall()
     if parts:
-        found += ask_archive(connection, statement, values, table, parts)
-        found.sort(key=lambda row: (row["time"], row["stream_id"], row["sequence"]), reverse=True)
-        found = found[: values["limit"]]
+        for one in reaching:
+            found += ask_archive(connection, page.format(rows=one, order=order), values, table, parts)
+        named = {(row["time"], row["stream_id"], row["sequence"]): row for row in found}
+        found = [named[key] for key in sorted(named, reverse=True)][: values["limit"]]
     return [made(row) for row in found]
 
 

@@ -27,7 +27,11 @@ from ringfence.storage.archive.place import ArchivePlace
 FORMAT = 1
 METADATA_KEY = b"ringfence.archive"
 ROWS_OF_GROUP = 256 << 10
-_LEVEL = 6
+# Measured on calls: higher levels cost up to twice the time and save nothing (they take digits of Call-IDs for text).
+_LEVEL = 1
+# What a single call is looked for by: a reader passes over row groups that cannot have it. An octet and a half a call.
+_LOOKED_FOR = ("source", "destination", "call_id")
+_FALSE_HITS = 0.05
 # Nearly ascending numbers of a stream: differences are small, dictionaries would be as long as the column.
 _DELTA = ("time", "sequence")
 compute: Any = pc
@@ -110,6 +114,9 @@ def _options(schema: pa.Schema) -> dict[str, Any]:
         "column_encoding": dict.fromkeys(delta, "DELTA_BINARY_PACKED"),
         "coerce_timestamps": "us",
         "store_schema": False,
+        "bloom_filter_options": {
+            name: {"ndv": ROWS_OF_GROUP, "fpp": _FALSE_HITS} for name in _LOOKED_FOR if name in schema.names
+        },
     }
 
 
