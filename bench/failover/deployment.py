@@ -102,10 +102,8 @@ def deployed() -> Iterator[Deployment]:
     """Both pairs' folders, nothing running; all of it is stopped and removed at the end."""
     ports = free_ports(2)
     with ExitStack() as stack:
-        first, second = (
-            PairNode(name, port, f"http://127.0.0.1:{partner}", more="")
-            for name, port, partner in (("first", *ports), ("second", *reversed(ports)))
-        )
+        urls = [f"http://127.0.0.1:{port}" for port in ports]
+        first, second = PairNode("first", ports[0], urls[1], more=""), PairNode("second", ports[1], urls[0], more="")
         stack.callback(second.remove)
         stack.callback(first.remove)
         yield Deployment(first, second, stack.enter_context(running_ssh_server()), stack)
