@@ -42,7 +42,7 @@ class Disk:
     def __init__(self, folder: Path, octets: int, *, may_mount: bool = True) -> None:
         self.folder = folder
         self._ballast = folder / "ballast"
-        command = ["mount", "-t", "tmpfs", "-o", f"size={octets},mode=755", "tmpfs", folder]
+        command = ["mount", "-t", "tmpfs", "-o", f"size={octets},mode=755", "tmpfs", str(folder)]
         self.is_mounted = may_mount and subprocess.run(command, check=False, capture_output=True).returncode == 0
         self._bounded: set[int] = set()
 

@@ -92,18 +92,19 @@ for line in sys.stdin:
         print(error.strerror, flush=True)
 """
     disk = Disk(tmp_path, 1 << 20, may_mount=False)
-    command = [sys.executable, "-S", "-c", script, tmp_path / "file"]
+    command = [sys.executable, "-S", "-c", script, str(tmp_path / "file")]
     with subprocess.Popen(command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True) as writer:
-        assert writer.stdin is not None
-        assert writer.stdout is not None
+        asked, answers = writer.stdin, writer.stdout
+        assert asked is not None
+        assert answers is not None
 
         def told() -> str:
-            print("write", file=writer.stdin, flush=True)
-            return writer.stdout.readline().strip()  # type: ignore[union-attr]
+            print("write", file=asked, flush=True)
+            return answers.readline().strip()
 
         assert told() == "written"
         disk.fill([writer.pid])
         assert told() == "File too large"
         disk.free()
         assert told() == "written"
-        writer.stdin.close()
+        asked.close()
