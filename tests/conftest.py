@@ -32,7 +32,7 @@ quick_passwords.use()
 
 # Folders whose files take longest, for they start processes and browsers. They go first, so that no worker is left with
 # one of them when all else is done.
-_LONG = ("system", "console", "sbc", "cli", "edge")
+_LONG = ("system", "campaign", "console", "sbc", "cli", "edge")
 
 _TEMPLATE = "ringfence_template"
 _numbers = count(1)

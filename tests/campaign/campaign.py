@@ -10,10 +10,11 @@ from collections.abc import Callable
 from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
+from typing import cast
 
 from tests.campaign.audit import audit
 from tests.campaign.books import BrokenPromiseError
-from tests.campaign.line import Line
+from tests.campaign.line import Line, State
 from tests.campaign.schedule import ACTIVE, SITE, STANDBY, Fault, draw, in_words
 from tests.campaign.world import World
 
@@ -158,7 +159,7 @@ class Run:
     def _cut(self, fault: Fault) -> None:
         lines = self._lines(fault.target)
         for line in lines:
-            line.become(fault.how)  # type: ignore[arg-type]
+            line.become(cast(State, fault.how))
         time.sleep(fault.seconds)
         for line in lines:
             line.become("open")

@@ -34,7 +34,6 @@ class Pair(PairNode):
         self.clock = clock
         self.port = port
         super().__init__(name, port, partner_url, folder, clock.environment)
-        # What it runs is found by its working folder.
         self.output = folder.with_suffix(".output")
         # Held while a process of it is killed or paused: one of the two at a time.
         self.hurt = threading.Lock()
@@ -50,7 +49,7 @@ class Pair(PairNode):
             self._process = subprocess.Popen(
                 [*COMMAND, "up", "--config", str(self.config)],
                 env=self.environment,
-                cwd=self.data,
+                cwd=self.data,  # by which all that it starts is found
                 stdout=output,
                 stderr=output,
                 start_new_session=True,

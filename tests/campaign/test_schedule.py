@@ -78,3 +78,33 @@ def test_a_full_disk_takes_nothing_until_there_is_room(tmp_path: Path) -> None:
         (tmp_path / "file").write_bytes(b"x" * 8192)
     finally:
         disk.remove()
+
+
+def test_where_no_disk_may_be_mounted_what_processes_write_is_bounded(tmp_path: Path) -> None:
+    script = """
+import sys
+for line in sys.stdin:
+    try:
+        with open(sys.argv[1], "wb") as file:
+            file.write(bytes(8192))
+        print("written", flush=True)
+    except OSError as error:
+        print(error.strerror, flush=True)
+"""
+    disk = Disk(tmp_path, 1 << 20, may_mount=False)
+    command = [sys.executable, "-S", "-c", script, str(tmp_path / "file")]
+    with subprocess.Popen(command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True) as writer:
+        asked, answers = writer.stdin, writer.stdout
+        assert asked is not None
+        assert answers is not None
+
+        def told() -> str:
+            print("write", file=asked, flush=True)
+            return answers.readline().strip()
+
+        assert told() == "written"
+        disk.fill([writer.pid])
+        assert told() == "File too large"
+        disk.free()
+        assert told() == "written"
+        asked.close()

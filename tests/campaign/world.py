@@ -1,8 +1,8 @@
 """Two pairs and three ENUM servers as operators have them, each with a disk and a clock of its own, and who calls them.
 
     callers ─UDP─► ENUM servers ─► lines ─► active pair ◄─ line ─ warm standby
-Made once, hurt and healed again and again: after each run it stands as it did before, though the pairs may have changed
-their roles.
+Made once, hurt and healed again and again; a failover changes the pairs' roles, and the next run begins with the other
+one as standby.
 """
 
 from __future__ import annotations
@@ -32,7 +32,7 @@ LOOK_S = 1.0
 
 
 class World:
-    """Use as a context manager: leaving it stops and removes everything but `folder`'s caller's copies."""
+    """Use as a context manager: leaving it stops and removes all of it."""
 
     def __init__(self) -> None:
         self.folder = Path(tempfile.mkdtemp(prefix="ringfence-campaign-"))
