@@ -13,7 +13,7 @@ from tests.mediation.answering_probe import CALL_ID, Probe, messages_of, record_
 from ringfence.analytics.calls import CallFilter, find_calls
 from ringfence.edge.evidence import Evidence
 from ringfence.settings import EvidenceSettings
-from ringfence.vocabulary import Dataset
+from ringfence.vocabulary import CallResult, Dataset
 
 
 @pytest.fixture(scope="module")
@@ -56,3 +56,16 @@ def test_a_calls_page_shows_the_record_then_the_messages(
         expect(narrow.locator(".sip-ladder pre")).to_contain_text("180 Ringing")
         assert narrow.evaluate("document.documentElement.scrollWidth") <= 390
         narrow.screenshot(path=screenshots / "call-ladder-390-dark.png", full_page=True)
+
+
+def test_with_its_probe_away_a_calls_page_draws_the_decision_among_the_records_moments(
+    visit: Visit, console: Console, screenshots: Path
+) -> None:
+    with console.database.connection() as connection:
+        found = find_calls(connection, CallFilter(Dataset.SIP, device="probe-1", result=CallResult.ANSWERED, limit=1))
+    page = visit(1280, dark=True).enter().open(f"/call?id={found[0].id}")
+    expect(page.get_by_text("The probe that keeps the messages is away")).to_be_visible()
+    drawn = page.get_by_role("group", name="SIP ladder").get_by_role("img")
+    expect(drawn.filter(has_text="ENUM")).to_have_count(1)
+    expect(drawn.filter(has_text="INVITE")).to_have_count(1)
+    page.screenshot(path=screenshots / "call-ladder-away-dark.png", full_page=True)
