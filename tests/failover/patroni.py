@@ -27,7 +27,7 @@ DOCUMENT = Path(__file__).parents[2] / "docs" / "operations" / "external-databas
 PROGRAMS = ("etcd", "patroni", "patronictl")
 HOST = "127.0.0.1"
 # A test does not wait half a minute for a primary that is lost.
-QUICK = {"ttl": 6, "loop_wait": 1, "retry_timeout": 2}
+QUICK = {"ttl": 10, "loop_wait": 1, "retry_timeout": 3}
 
 
 def missing_programs() -> list[str]:

@@ -13,6 +13,7 @@ import json
 import os
 import re
 import shutil
+import signal
 import sys
 import tempfile
 import traceback
@@ -34,6 +35,7 @@ def main() -> int:
     if os.geteuid() != 0 or missing:
         print(f"trial: needs root and {', '.join(missing or ['nothing else'])}", file=sys.stderr)
         return 2
+    signal.signal(signal.SIGTERM, lambda *_: sys.exit(1))  # the machines go with us
     folder = Path(tempfile.mkdtemp(prefix="ringfence-trial-"))
     folder.chmod(0o755)
     bridge, machines = deployment.machines(folder)
