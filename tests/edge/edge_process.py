@@ -34,7 +34,7 @@ class Edge:
         self.process = subprocess.Popen(
             command, env=environment(**ours | settings), stdout=subprocess.PIPE, stderr=subprocess.PIPE
         )
-        wait_until(self._is_up, "the ENUM server writes its addresses")
+        wait_until(self._is_up, "the ENUM server writes its addresses", 90)
         self.addresses = json.loads(self.address_file.read_text())
 
     def _is_up(self) -> bool:
