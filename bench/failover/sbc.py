@@ -22,6 +22,9 @@ from ringfence.vocabulary import CallResult, Direction
 FIRST = 14_155_000_000
 LAST = FIRST + 4_999_999
 _TICK_S = 0.002
+# Who was not let run for a while does not make up for it in one burst, which would flood what an SBC never floods.
+_BURST = 20.0
+_UNDER_WAY = 1000  # questions to one server; `EnumLine` tells no more than 2^15 apart
 _SOURCE = "+12105550123"
 
 
@@ -78,9 +81,9 @@ class Sbcs:
             before, credit = time.monotonic(), 0.0
             while not self._stop.is_set() or any(line.under_way for line in self._lines):
                 now = time.monotonic()
-                credit += (now - before) * self.rate
+                credit = min(_BURST, credit + (now - before) * self.rate)
                 before = now
-                if self._stop.is_set():
+                if self._stop.is_set() or any(line.under_way >= _UNDER_WAY for line in self._lines):
                     credit = 0.0
                 while credit >= 1:
                     self._ask(self.seen.calls % len(self._lines), self.first + self.seen.calls, now)

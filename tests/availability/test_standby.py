@@ -25,6 +25,9 @@ from ringfence.accounts import audit
 from ringfence.availability import shelf, source, streaming
 from ringfence.availability.backup import BackupOptions, create_backup
 from ringfence.availability.database_access import own_server
+from ringfence.availability.failover.record import Step, read_record
+from ringfence.availability.failover.run import Failover
+from ringfence.availability.failover.steps import Options
 from ringfence.availability.follow import follow
 from ringfence.availability.standby import Standby, State, become, leave, note, read_standby, read_state, role_of
 from ringfence.availability.standby_status import Replication, StandbyStatus, read_status
@@ -204,6 +207,7 @@ def test_streaming_and_promotion(home: Settings, away: Settings, ssh_server: Ssh
         assert done.returncode == 0, done.stderr
         with Supervisor(away.data) as supervisor:
             following(away, supervisor)
+            chosen = create_backup(home, BackupOptions(("database",), jobs=1), NOW)
             change(database, "while it follows")
             wait_until(lambda: replica_holds(away, "while it follows"), 60)
             status = wait_until(lambda: streams(away), 30)
@@ -219,12 +223,36 @@ def test_streaming_and_promotion(home: Settings, away: Settings, ssh_server: Ssh
             wait_until(lambda: not read_status(away, datetime.now(UTC)).as_json()["is_streaming"], 30)
         promoted = streaming.promote(away)
         assert promoted.lsn
-        leave(away)
-        assert streaming_is_over(away)
         assert imported(away) == ["before", "while it follows"]
+        set_back_to(away, chosen)
+        assert streaming_is_over(away)
     finally:
         database.close()
         active.stop()
+
+
+def set_back_to(settings: Settings, chosen: shelf.KeptBackup) -> None:
+    """`ringfence failover --backup`: of a standby that streamed too, what was changed after a backup may be undone."""
+    shelf.folder_of(settings).mkdir(exist_ok=True)
+    shutil.copy(chosen.path, shelf.folder_of(settings))
+
+    class Enough(BaseException):
+        """What comes next starts daemons, and has its test."""
+
+    def told(step: Step) -> None:
+        if (step.name, step.state) == ("start", "running"):
+            raise Enough
+
+    with pytest.raises(Enough):
+        Failover(settings, Options(backup=chosen.backup_id), lambda: {}, told=told).run()
+    record = read_record(settings)
+    assert record is not None
+    assert (record.mode, record.facts["backup"]) == ("backup", chosen.backup_id)
+    words = record.step("take_over").words
+    assert words.startswith("promoted at ")
+    assert f"; backup {chosen.backup_id}: database restored in" in words
+    assert imported(settings) == ["before"]
+    assert role_of(settings) == "active"
 
 
 def following(settings: Settings, supervisor: Supervisor) -> None:

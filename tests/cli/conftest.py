@@ -15,7 +15,7 @@ Run = Callable[..., "subprocess.CompletedProcess[str]"]
 
 def run_ringfence(*arguments: str, stdin: str = "", **extra: str) -> subprocess.CompletedProcess[str]:
     """Run `ringfence`; whatever happens, it never shows a traceback."""
-    done = warm.run(arguments, stdin, environment(**extra), 60)
+    done = warm.run(arguments, stdin, environment(**extra), 180)
     assert "Traceback" not in done.stderr, done.stderr
     return done
 

@@ -31,7 +31,7 @@ class Edge:
         ours = {"RINGFENCE_ENUM_JOURNAL_STAGE": str(data / "stage"), "RINGFENCE_EDGE_HEARTBEAT_S": "0.1"}
         command = ["enum", "--data", str(data), "--listen", listen, *flags]
         self.process = SERVERS.start(command, environment(**ours | settings))
-        wait_until(self._is_up, "the ENUM server writes its addresses")
+        wait_until(self._is_up, "the ENUM server writes its addresses", 90)
         self.addresses = json.loads(self.address_file.read_text())
 
     def _is_up(self) -> bool:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import shlex
 from dataclasses import dataclass
 from datetime import timedelta
 from pathlib import Path
@@ -9,21 +10,25 @@ from typing import Any
 
 import pytest
 from tests.availability.conftest import may_make_databases
+from tests.availability.ssh_server import SshServer, ssh_server
 from tests.failover.conftest import Pairs
+from tests.failover.pair_node import COMMAND
 from tests.failover.test_old_pair import NOW, follows
 from tests.mediation_server import RunningMediation
+from tests.system.running_node import PACKAGE
 
+from ringfence.availability import shelf
 from ringfence.availability.backup import BackupOptions, create_backup
 from ringfence.availability.failover.record import Record, Step, read_record
 from ringfence.availability.failover.run import Failover
 from ringfence.availability.failover.steps import Options
-from ringfence.availability.standby import become, role_of
+from ringfence.availability.standby import Standby, become, role_of
 from ringfence.availability.sync import sync_once
 from ringfence.database.connection import Database
 from ringfence.errors import ConflictError
 from ringfence.settings import Settings
 
-__all__ = ["may_make_databases"]  # a fixture
+__all__ = ["may_make_databases", "ssh_server"]  # fixtures
 
 
 class Enough(BaseException):
@@ -92,6 +97,26 @@ def test_what_was_changed_last_comes_too(follower: Follower, pairs: Pairs) -> No
     assert role_of(follower.settings) == "active"
     with pytest.raises(ConflictError, match="`ringfence failback` goes on with it"):
         Failover(follower.settings, Options(), lambda: {}).run()
+
+
+def test_what_was_changed_last_comes_over_ssh_too(
+    follower: Follower, pairs: Pairs, old_mediation: RunningMediation, ssh_server: SshServer
+) -> None:
+    """A standby that has no token: the old pair is fenced, copied and stopped by its own commands, brought by rsync."""
+    there = old_mediation.settings
+    folder = str(shelf.folder_of(there))
+    become(follower.settings, Standby("backup", ssh_server.host, ssh=tuple(ssh_server.command.split()), folder=folder))
+    words_there = {"RINGFENCE_DATA": there.data, "RINGFENCE_DATABASE_URL": there.database.url, "PYTHONPATH": PACKAGE}
+    command = shlex.join(["env", *(f"{name}={value}" for name, value in words_there.items()), *COMMAND])
+    record = follower.run("failback", Options(is_planned=True, command=command))
+    said = words(record)
+    assert said["check"].endswith(f"the old pair is reached (ssh {ssh_server.host})")
+    assert said["fence"].startswith("epoch 2: fenced over ssh: nothing is changed here any more")
+    assert said["catch_up"].endswith("made behind the fence: nothing is lost")
+    assert record.facts["backup"] not in (follower.older, follower.newer)
+    assert {"one", "two"} <= follower.names()
+    assert pairs.term_of(pairs.old).is_fenced
+    assert role_of(follower.settings) == "active"
 
 
 def test_an_older_backup_may_be_chosen(follower: Follower) -> None:

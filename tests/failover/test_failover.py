@@ -1,4 +1,4 @@
-"""R18, line by line, with real daemons: two pairs, ENUM servers that know both, calls that go on all the time.
+"""R18, line by line, with real daemons: two pairs, ENUM servers and a probe that know both, while calls go on.
 
 One deployment for all of it, which lives through this story; each test looks at one line of the procedure.
 
@@ -20,9 +20,12 @@ from typing import Any
 import httpx
 import pytest
 from tests.availability.ssh_server import SshServer, ssh_server
+from tests.capture.messages import one_call
 from tests.edge.edge_process import Edge
+from tests.edge.test_probe import fresh, send
 from tests.failover.pair_node import PairNode, free_ports
 from tests.failover.sites import Sites
+from tests.sbc.test_probe_calls import ProbeProcess
 from tests.system.running_node import eventually
 
 from ringfence.accounts.credentials import create_token
@@ -58,6 +61,7 @@ class Story:
     """What was seen on the way."""
 
     sites: Sites
+    probe: ProbeProcess = field(init=False)
     token: str = ""
     planned: Record | None = None
     interrupted: Record | None = None
@@ -65,6 +69,8 @@ class Story:
     taken_over: dict[str, Any] = field(default_factory=dict)
     green: dict[str, Any] = field(default_factory=dict)
     names_at_second: set[str] = field(default_factory=set)
+    seen_at_second: list[str] = field(default_factory=list)
+    seen_at_first: list[str] = field(default_factory=list)
     policy_version: int = 0
     reset: ResetOutcome | None = None
     returned: dict[str, Any] = field(default_factory=dict)
@@ -82,6 +88,16 @@ class Story:
         """An administrator of the cluster, at one pair."""
         headers = {"Authorization": f"Bearer {self.token}"}
         return httpx.Client(base_url=f"{node.url}/api/v1", headers=headers, timeout=20, trust_env=False)
+
+    def see(self, call_id: str) -> None:
+        """A SIP call passes the probe."""
+        send(self.probe, fresh(one_call(call_id)))
+
+    def seen(self, node: PairNode, count: int) -> list[str]:
+        """The SIP calls that a pair holds, once there are so many."""
+        query = "SELECT call_id FROM sip_event ORDER BY time, call_id"
+        eventually(lambda: len(node.rows(query)) >= count, f"{count} SIP calls at {node.name}", 60)
+        return [str(row[0]) for row in node.rows(query)]
 
     def add_site(self, node: PairNode, name: str) -> httpx.Response:
         with self.client(node) as client:
@@ -127,24 +143,33 @@ def story(tmp_path_factory: pytest.TempPathFactory, ssh_server: SshServer) -> It
 
 
 def add_edges(story: Story, folder: Path, stack: ExitStack) -> None:
-    """Two ENUM servers that know both mediations, and an administrator's token."""
+    """Two ENUM servers and a probe that know both mediations, and an administrator's token."""
     first, second = story.sites.first, story.sites.second
     database = Database(embedded_url(first.data), pool_size=2)
     try:
         with database.connection() as connection:
             story.token = create_token(connection, "operator", Role.ADMINISTRATOR, "test")
-            credentials = [register_device(connection, f"enum-{n}", "enum", None, "test")[1] for n in (1, 2)]
+            credentials = {
+                name: register_device(connection, name, name.partition("-")[0], None, "test")[1]
+                for name in ("enum-1", "enum-2", "probe-1")
+            }
     finally:
         database.close()
-    for number, credential in enumerate(credentials, 1):
-        place = folder / f"enum-{number}"
-        place.mkdir()
-        (place / "credential").write_text(credential, encoding="ascii")
-        (place / "credential").chmod(0o600)
-        flags = ("--mediation", first.url, "--mediation", second.url, "--credential-file", str(place / "credential"))
-        edge = Edge(place, *flags, RINGFENCE_EDGE_HEARTBEAT_S="1")
-        stack.callback(edge.stop)
-        story.sites.edges.append(edge)
+    for name, credential in credentials.items():
+        place = folder / name / "data"
+        place.mkdir(parents=True)
+        file = place / "credential"
+        file.write_text(credential, encoding="ascii")
+        file.chmod(0o600)
+        flags = ("--mediation", first.url, "--mediation", second.url, "--credential-file", str(file))
+        if name == "probe-1":
+            hep = ("--hep-listen", "127.0.0.1:0")
+            story.probe = ProbeProcess(place, *hep, *flags, RINGFENCE_EDGE_HEARTBEAT_S="1")
+            stack.callback(story.probe.stop)
+        else:
+            edge = Edge(place, *flags, RINGFENCE_EDGE_HEARTBEAT_S="1")
+            stack.callback(edge.stop)
+            story.sites.edges.append(edge)
 
 
 def follow_by_backups(story: Story) -> None:
@@ -158,7 +183,9 @@ def follow_by_backups(story: Story) -> None:
         assert story.add_site(first, "branch").status_code == 201
         sync_once(second.settings, datetime.now(UTC))
         held = len(story.sites.sequences(first))
+        story.see("after-the-backup")
         eventually(lambda: len(story.sites.sequences(first)) >= held + 4, "more calls are recorded")
+        assert story.seen(first, 1) == ["after-the-backup"]
 
 
 def lose_the_site_and_fail_over(story: Story) -> None:
@@ -167,6 +194,7 @@ def lose_the_site_and_fail_over(story: Story) -> None:
     options = Options(config=second.config, devices_s=30)
     with story.sites.calls():
         first.kill()
+        story.see("while-nobody-is-active")
         story.planned = failover_here(second, options).plan()
         assert read_record(second.settings) is None
         with pytest.raises(PowerCut):
@@ -176,6 +204,7 @@ def lose_the_site_and_fail_over(story: Story) -> None:
         story.taken_over = second.json("failover", "--status")
         story.green = read_report(second.settings)
     story.sites.assert_each_event_once(second)
+    story.seen_at_second = story.seen(second, 2)
     story.names_at_second = story.site_names(second)
     story.policy_version = install_policy(second)
     eventually(lambda: story.enforced() == {story.policy_version}, "the new pair's policy is taken")
@@ -228,6 +257,8 @@ def fail_back(story: Story, ssh_server: SshServer) -> None:
         work = Failover(first.settings, options, lambda: read_report(first.settings), "failback")
         story.given_back = work.run().as_json()
     story.sites.assert_each_event_once(first)
+    story.see("after-the-failback")
+    story.seen_at_first = story.seen(first, 3)
     story.names_at_first = story.site_names(first)
     story.epoch_at_end = read_report(first.settings)["mediation"]["epoch"]
 
@@ -277,9 +308,16 @@ def test_the_new_pair_starts_and_all_is_green(story: Story) -> None:
     assert "at boot" in said["enable"]
 
 
-def test_every_enum_server_comes_over_by_itself(story: Story) -> None:
-    assert words(story.taken_over)["devices"] == "all 2 have come"
-    assert story.taken_over["facts"]["devices"] == {"enum-1": True, "enum-2": True}
+def test_every_enum_server_and_the_probe_come_over_by_themselves(story: Story) -> None:
+    assert words(story.taken_over)["devices"] == "all 3 have come"
+    assert story.taken_over["facts"]["devices"] == {"enum-1": True, "enum-2": True, "probe-1": True}
+
+
+def test_calls_that_the_probe_saw_are_there_once(story: Story) -> None:
+    """One that only the lost pair held, one that no pair held, one after the roles were swapped again."""
+    seen = ["after-the-backup", "while-nobody-is-active", "after-the-failback"]
+    assert story.seen_at_second == seen[:2]
+    assert story.seen_at_first == seen
 
 
 def test_no_call_is_lost_and_lost_configuration_is_named(story: Story) -> None:
@@ -313,7 +351,7 @@ def test_failback_loses_nothing(story: Story) -> None:
     said = words(story.given_back)
     assert said["fence"].startswith("epoch 3: fenced over ssh: nothing is changed here any more")
     assert said["catch_up"] == "everything: nothing is lost"
-    assert said["devices"] == "all 2 have come"
+    assert said["devices"] == "all 3 have come"
     assert "0 events lost; no configuration is lost" in said["report"]
     assert "late" in story.names_at_first
     assert story.epoch_at_end == 3

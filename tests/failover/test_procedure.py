@@ -187,6 +187,23 @@ def test_what_is_lost_is_named() -> None:
     assert outcome.in_words("streaming", facts | {"is_complete": True}).endswith("no configuration is lost")
 
 
+def test_a_device_is_here_with_what_it_had_when_it_came_however_many_calls_go_on() -> None:
+    awaited = outcome.Awaited({"enum-1": "10:00", "enum-2": None})
+    idle = ("enum-2", "10:31", 0, 0)
+    found = awaited.look([("enum-1", "10:00", 100, 100), idle])
+    assert found == [outcome.Arrival("enum-1", False, 0), outcome.Arrival("enum-2", True, 0)]
+    assert not awaited.are_here(found)
+    for seen, received, durable, waiting in (
+        ("10:30", 100, 100, 0),  # it greets: what is known of its journal is old
+        ("10:32", 100, 900, 800),
+        ("10:34", 850, 1400, 50),
+    ):
+        found = awaited.look([("enum-1", seen, received, durable), ("enum-2", "10:33", 0, 0)])
+        assert found[0] == outcome.Arrival("enum-1", True, waiting)
+        assert not awaited.are_here(found)
+    assert awaited.are_here(awaited.look([("enum-1", "10:36", 900, 1900), ("enum-2", "10:35", 0, 0)]))
+
+
 def test_devices_that_have_not_come_are_named_and_what_is_on_its_way_is_counted() -> None:
     found = [outcome.Arrival("enum-1", True, 1500), outcome.Arrival("enum-2", False, 0)]
     assert outcome.arrivals_in_words(found) == (

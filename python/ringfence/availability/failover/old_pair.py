@@ -65,7 +65,9 @@ class OldPair:
 
     def reach(self) -> str | None:
         """How it can be reached now; None: it cannot."""
-        ways = [self._reach_over_ssh, *(partial(self._reach_over_api, url) for url in self._urls)]
+        ways: list[Callable[[], str | None]] = [
+            self._reach_over_ssh, *(partial(self._reach_over_api, url) for url in self._urls)
+        ]  # fmt: skip
         return next((way for way in _at_once(ways) if way is not None), None)
 
     def fence(self, term: Term) -> Fenced:

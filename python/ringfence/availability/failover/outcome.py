@@ -30,7 +30,36 @@ class Arrival:
 
     name: str
     has_come: bool
-    waiting: int  # events that it has recorded and that are not here yet, as it last said
+    waiting: int  # events that it had recorded when it came and that are not here yet
+
+
+class Awaited:
+    """Devices on their way, look by look: each is here once the database has what the device had when it came.
+
+    What it records afterwards is ordinary work: while calls go on, there is always something on its way.
+    """
+
+    def __init__(self, before: dict[str, str | None]) -> None:
+        """`before`: when each was heard of last, as the database that was taken over has it."""
+        self._before = before
+        self._came: dict[str, str] = {}
+        self._wanted: dict[str, int] = {}
+
+    def look(self, devices: list[tuple[str, str | None, int, int]]) -> list[Arrival]:
+        """Name, last heard of, events received, and events recorded as it last said, of every device → arrivals."""
+        return [self._arrival(*device) for device in devices]
+
+    def are_here(self, found: list[Arrival]) -> bool:
+        """Whether nobody is waited for any more."""
+        return all(one.name in self._wanted and not one.waiting for one in found)
+
+    def _arrival(self, name: str, seen: str | None, received: int, durable: int) -> Arrival:
+        if seen is None or seen == self._before.get(name):
+            return Arrival(name, False, 0)
+        # Its greeting comes first and tells nothing of its journal: the report after it does.
+        if seen != self._came.setdefault(name, seen):
+            self._wanted.setdefault(name, durable)
+        return Arrival(name, True, max(0, self._wanted.get(name, durable) - received))
 
 
 def positions(connection: psycopg.Connection[Any]) -> dict[str, list[int]]:
@@ -43,12 +72,10 @@ def last_seen(connection: psycopg.Connection[Any]) -> dict[str, str | None]:
     return dict(connection.execute(_SEEN).fetchall())
 
 
-def arrivals(connection: psycopg.Connection[Any], before: dict[str, str | None]) -> list[Arrival]:
-    """Every registered device; it has come when it was heard of otherwise than `before`."""
-    return [
-        Arrival(name, seen is not None and seen != before.get(name), max(0, (durable or 0) - (received or 0)))
-        for name, seen, received, durable in connection.execute(_DEVICES).fetchall()
-    ]
+def devices(connection: psycopg.Connection[Any]) -> list[tuple[str, str | None, int, int]]:
+    """Every registered device: name, last heard of, events received, events recorded as it last said."""
+    rows = connection.execute(_DEVICES).fetchall()
+    return [(name, seen, received or 0, durable or 0) for name, seen, received, durable in rows]
 
 
 def events_since(connection: psycopg.Connection[Any], before: dict[str, list[int]]) -> dict[str, int]:

@@ -236,15 +236,15 @@ class Steps:
             return f"NOT enabled at boot: {error.message}"
 
     def wait_for_devices(self) -> str:
-        """Until every device is here with what it recorded, or the time for it is over."""
+        """Until every device is here with what it had recorded, or the time for it is over."""
         give_up = time.monotonic() + self._options.devices_s
+        awaited = outcome.Awaited(self.record.facts["seen"])
         with self._database() as connection:
             connection.commit()
             connection.autocommit = True
             while True:
-                found = outcome.arrivals(connection, self.record.facts["seen"])
-                is_over = time.monotonic() >= give_up
-                if is_over or all(one.has_come and not one.waiting for one in found):
+                found = awaited.look(outcome.devices(connection))
+                if awaited.are_here(found) or time.monotonic() >= give_up:
                     self._know(devices={one.name: one.has_come for one in found})
                     return outcome.arrivals_in_words(found)
                 time.sleep(_DEVICES_POLL_S)
