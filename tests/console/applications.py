@@ -21,6 +21,7 @@ def serving(database_url: str, data: Path, storage: str = "{}") -> Iterator[str]
     """The address of an application on a free port of loopback; `storage` is the settings' section as JSON."""
     begun = _ask({"url": database_url, "data": str(data), "storage": json.loads(storage)})
     try:
+        assert begun["address"], "the application did not start"
         yield begun["address"]
     finally:
         _ask({"end": begun["process"]})
@@ -33,7 +34,7 @@ def _ask(request: dict[str, Any]) -> dict[str, Any]:
     process.stdin.write(json.dumps(request) + "\n")
     process.stdin.flush()
     line = process.stdout.readline()
-    assert line, "the application did not start or did not end"
+    assert line, "the process of the applications has ended"
     answer: dict[str, Any] = json.loads(line)
     return answer
 

@@ -5,7 +5,7 @@ costs more than most tests of a page. `tests.console.applications` is the other 
 
 Lines of JSON come in, and each is answered by one:
 
-    {"url": …, "data": …, "storage": …} ─► fork ─► {"process": …, "address": …}, and the fork serves
+    {"url": …, "data": …, "storage": …} ─► fork ─► {"process": …, "address": …}, and the fork serves; "": it failed
     {"end": process}                    ─► SIGTERM, wait ─► {"code": …}
 """
 
@@ -19,7 +19,7 @@ import signal
 import socket
 import sys
 from pathlib import Path
-from typing import Any
+from typing import Any, TextIO
 
 import uvicorn
 
@@ -32,6 +32,9 @@ END_WITHIN_S = 20
 
 
 def main() -> None:
+    # Answers have what was standard output to themselves; what an application logs goes where its errors go.
+    answers = os.fdopen(os.dup(1), "w", buffering=1)
+    os.dup2(2, 1)
     gc.freeze()
     running: set[int] = set()
     # Not `sys.stdin`: a fork must not find the next line in a buffer that it shares.
@@ -40,12 +43,12 @@ def main() -> None:
             request = json.loads(line)
             if "end" in request:
                 running.discard(request["end"])
-                _answer(code=_end(request["end"]))
+                _answer(answers, code=_end(request["end"]))
                 continue
             process = os.fork()
             if process == 0:
                 lines.close()
-                _serve(request)
+                _serve(request, answers)
             running.add(process)
     for process in running:
         _end(process)
@@ -60,7 +63,7 @@ def _end(process: int) -> int:
     return os.waitstatus_to_exitcode(status)
 
 
-def _serve(request: dict[str, Any]) -> None:
+def _serve(request: dict[str, Any], answers: TextIO) -> None:
     code = 1
     try:
         listener = socket.create_server(("127.0.0.1", 0))
@@ -72,21 +75,23 @@ def _serve(request: dict[str, Any]) -> None:
             "storage": request["storage"],
         }
         app = create_app(Settings.model_validate(given), Database(request["url"], pool_size=6))
-        _answer(process=os.getpid(), address=address)
+        with answers:
+            _answer(answers, process=os.getpid(), address=address)
         config = uvicorn.Config(app, log_level="warning", timeout_graceful_shutdown=1)
         uvicorn.Server(config).run(sockets=[listener])
         code = 0
     except BaseException:  # what Python itself prints where nobody catches it
         sys.excepthook(*sys.exc_info())
-        raise
+        if not answers.closed:
+            _answer(answers, process=os.getpid(), address="")
     finally:
         sys.stdout.flush()
         sys.stderr.flush()
         os._exit(code)
 
 
-def _answer(**words: int | str) -> None:
-    print(json.dumps(words), flush=True)
+def _answer(answers: TextIO, **words: int | str) -> None:
+    answers.write(json.dumps(words) + "\n")
 
 
 if __name__ == "__main__":
