@@ -8,8 +8,6 @@ from __future__ import annotations
 import json
 import os
 import re
-import subprocess
-import sys
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -18,6 +16,7 @@ from pathlib import Path
 
 import pytest
 from playwright.sync_api import Browser, BrowserContext, ConsoleMessage, Page, expect, sync_playwright
+from tests.console.applications import ROOT, serving
 from tests.console.seed import PASSWORD, seed, seed_workshop
 from tests.own_database import own_database
 
@@ -31,7 +30,6 @@ expect.set_options(timeout=30_000)
 # Debian's chromium: its build without a window costs a sixth less.
 CHROMIUMS = (Path("/usr/bin/chromium-headless-shell"), Path("/usr/bin/chromium"))
 PICTURES_ARE_KEPT = bool(os.environ.get("RINGFENCE_TEST_SCREENSHOTS"))
-ROOT = Path(__file__).parents[2]
 DATABASE = "ringfence_console"
 
 
@@ -89,22 +87,8 @@ def warehouse(
 
 @contextmanager
 def _serving(database: Database, data: Path, storage: str = "{}") -> Iterator[Console]:
-    process = subprocess.Popen(
-        [sys.executable, "-m", "tests.console.serve", database.url, str(data), storage],
-        stdout=subprocess.PIPE,
-        text=True,
-        cwd=ROOT,
-        env={**os.environ, "PYTHONPATH": os.pathsep.join([str(ROOT / "python"), str(ROOT)])},
-    )
-    assert process.stdout is not None
-    try:
-        url = process.stdout.readline().strip()
-        assert url.startswith("http://127.0.0.1:"), "the application did not start"
+    with serving(database.url, data, storage) as url:
         yield Console(url, database, _sessions(database))
-    finally:
-        process.terminate()
-        process.wait(timeout=20)
-        process.stdout.close()
 
 
 def _sessions(database: Database) -> dict[str, str]:
@@ -121,7 +105,8 @@ def browser() -> Iterator[Browser]:
     if chromium is None:
         pytest.skip(f"no {CHROMIUMS[0]}: install Debian's package chromium-headless-shell")
     with sync_playwright() as playwright:
-        flags = ["--no-sandbox"] if os.geteuid() == 0 else []
+        # One process for the pages of a context: it compiles the console's scripts once, not once per page.
+        flags = ["--renderer-process-limit=1", *(["--no-sandbox"] if os.geteuid() == 0 else [])]
         browser = playwright.chromium.launch(executable_path=chromium, args=flags)
         yield browser
         browser.close()
@@ -184,8 +169,13 @@ def visit(browser: Browser, console: Console, _contexts: dict[tuple[bool, str], 
     ) -> Visitor:
         if (dark, zone) not in _contexts:
             _contexts[dark, zone] = browser.new_context(
-                color_scheme="dark" if dark else "light", timezone_id=zone, locale="en-GB"
+                color_scheme="dark" if dark else "light",
+                timezone_id=zone,
+                locale="en-GB",
+                reduced_motion="reduce",  # what moves is drawn sixty times a second
             )
+            # Stays open: the process of the context's pages ends with the last of them.
+            _contexts[dark, zone].new_page().goto(console.url + "/console-assets/ringfence.svg")
         context = _contexts[dark, zone]
         if not keeps_cookies:
             context.clear_cookies()

@@ -15,7 +15,9 @@ class Drawing(ui.echart, component="assets/drawing.js"):
         self.classes("chart")
 
     def redraw(self, options: dict[str, Any]) -> None:
-        """Show other figures in the same drawing."""
+        """Show other figures in the same drawing; the same ones are neither sent nor drawn again."""
+        if options == self.options:
+            return
         self.options.clear()
         self.options.update(options)
         self.update()

@@ -23,6 +23,9 @@ export default {
       if (width !== this.chart.getWidth() || height !== this.chart.getHeight()) this.chart.resize();
     },
     update_chart() {
+      // Figures that came before the element stood are drawn with it; the word to draw them comes afterwards.
+      if (this.options === this.drawnOptions) return;
+      this.drawnOptions = this.options;
       convertDynamicProperties(this.options, true);
       const drawn = this.chart.getOption()?.series?.length;
       this.chart.setOption(this.options, { notMerge: drawn !== this.options.series?.length });
