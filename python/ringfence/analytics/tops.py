@@ -230,7 +230,7 @@ def _whole_hours(buckets: Buckets) -> dict[datetime, int]:
     return found
 
 
-# Asking about more runs of buckets one by one, each of the archive too, takes longer than reading all between them once.
+# More runs of buckets than this take longer one by one, each in the archive too, than all between them at once.
 _MOST_ASKED = 24
 # More time than this is not put together from calls beside lists: then all is counted from the calls anyway.
 _MOST_RUNS = 200
