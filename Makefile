@@ -163,8 +163,12 @@ bench-policy: setup ## Measure the simulation of a policy, and a list of a milli
 bench-ingest: setup ## Measure ingest beside PostgreSQL's own binary COPY
 	@$(BIN)/python bench/ingest.py
 
+.PHONY: bench-visible
+bench-visible: $(VENV)/dist.stamp ## Measure how soon a call is counted in Analytics, at a thousand queries a second
+	@$(BIN)/python bench/visible.py
+
 .PHONY: bench-analytics
-bench-analytics: $(VENV)/dist.stamp ## Measure every view of Analytics over thirty days of eight devices
+bench-analytics: $(VENV)/dist.stamp ## Measure views and searches over thirty days of eight devices, old days in the archive
 	@$(BIN)/python bench/analytics.py
 
 .PHONY: bench-storage

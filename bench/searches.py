@@ -5,11 +5,12 @@ What is looked for is in the newest hour, all through the month, only in days th
 
 from __future__ import annotations
 
-import time
 from collections.abc import Callable, Iterator
 from dataclasses import replace
 from datetime import datetime, timedelta
-from statistics import median
+from functools import partial
+
+from bench.stopwatch import Taken, timed
 
 from ringfence.analytics.calls import CallFilter, find_calls
 from ringfence.analytics.sip_calls import SipCall
@@ -46,18 +47,14 @@ def searches(database: Database, start: datetime, end: datetime) -> Iterator[tup
 
 def slowest(
     database: Database, start: datetime, end: datetime, runs: int, told: Callable[[str], None]
-) -> dict[str, tuple[float, str]]:
-    """group → (median milliseconds, what) of its slowest search."""
-    found: dict[str, tuple[float, str]] = {}
+) -> dict[str, tuple[Taken, str]]:
+    """group → (what it took, what it was) of its slowest search."""
+    found: dict[str, tuple[Taken, str]] = {}
     for group, what, wanted in searches(database, start, end):
-        taken = []
-        for _ in range(runs):
-            begin = time.perf_counter()
-            with database.connection() as connection:
-                calls = find_calls(connection, wanted, now=end)
-            taken.append((time.perf_counter() - begin) * 1000)
-        told(f"{median(taken):9.1f} ms  call log: {what} ({len(calls)} calls)")
-        found[group] = max(found.get(group, (0.0, "")), (median(taken), what))
+        taken = timed(database, runs, partial(find_calls, wanted=wanted, now=end))
+        told(f"{taken.clock:9.1f} ms, processor {taken.processor:6.0f} ms  call log: {what}")
+        if group not in found or taken.clock > found[group][0].clock:
+            found[group] = taken, what
     return found
 
 
