@@ -92,7 +92,7 @@ def test_a_call_opens_with_its_fields_and_the_explanation(visit: Visit, place_ca
     expect(drawer.locator("li.decides")).to_contain_text("premium")
     expect(drawer.locator("li.not_reached")).to_have_count(2)
     page.keyboard.press("Escape")
-    expect(drawer).not_to_have_class(re.compile(r"\bopen\b"))
+    expect(drawer).to_be_hidden()
 
 
 def test_a_call_opens_from_the_keyboard(visit: Visit) -> None:
