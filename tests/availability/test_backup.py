@@ -31,7 +31,7 @@ from ringfence.vocabulary import Role
 
 ALL = BackupOptions()
 # Beginnings of the names of tables without which a backup still has all that these tests look at.
-AWAY = re.compile("(enum|sip|call|part|hour|rule|detection|alert|fst|report|dynamic|lost|archive)_")
+AWAY = re.compile("(enum|sip|call|part|hour|rule|detection|alert|fst|report|dynamic|lost|archive|evidence)_")
 
 
 def note(database: Database, subject: str) -> None:
