@@ -143,7 +143,7 @@ def test_kill_under_writes_loses_no_committed_row_and_the_pool_comes_back(server
             for _ in range(2):
                 before = writer.confirmed
                 eventually(lambda: writer.confirmed > before + 100, "rows are written")  # noqa: B023
-                with pytest.raises(UnavailableError), database.connection() as connection:
+                with pytest.raises(UnavailableError), database.connection() as connection:  # noqa: PT012 - at its end
                     connection.execute("INSERT INTO ringfence.written VALUES (-1)")
                     kill(server)
                     eventually(lambda: not server.is_running, "the postmaster is dead")
