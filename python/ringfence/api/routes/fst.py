@@ -204,9 +204,10 @@ def add_record(body: dict[str, Any], identity: Editor, database: CurrentDatabase
 @router.get("/runs/{run}")
 def show_run(run: RunId, identity: Viewer, database: CurrentDatabase) -> dict[str, Any]:
     """The record, its verdict and signatures, and under `now` how far the run is and what it asks."""
+    now = live.state_of(run)  # before the record: that of a run which has ended is read with its end
     with database.connection() as connection:
         kept = store.read_run(connection, run)
-    return kept.as_json() | {"now": live.state_of(run)}
+    return kept.as_json() | {"now": now}
 
 
 @router.post("/runs/{run}/answer", status_code=204)
