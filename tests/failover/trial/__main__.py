@@ -83,7 +83,7 @@ def follow_the_page(trial: Trial) -> None:
 
     point_active(trial, second)
     trial.do(first, "follow by rsync", more=" --replace")
-    trial.expect("backup", trial.do(second, "backup"))
+    trial.expect("database, configuration", trial.do(second, "backup"))
     trial.do(first, "first copy")
     follow(trial, first, "run the standby")
     fail_over(trial, first)
