@@ -68,15 +68,19 @@ def test_an_ended_connection_is_unavailable_then_replaced(database: Database) ->
 
 def test_a_server_that_takes_no_changes_any_more_is_left(database: Database) -> None:
     """As behind a name or a proxy that leads to the new primary, while our connections are still the old one's."""
-    with database.connection() as connection, database.connection() as other:
-        for one in (connection, other):
-            one.execute("SET default_transaction_read_only TO on")
-    with pytest.raises(UnavailableError, match="read-only"), database.connection() as connection:
-        connection.execute("INSERT INTO setting (key, value) VALUES ('lost', '1')")
-    for key in ("one", "two"):
-        with database.connection() as connection:
-            connection.execute("INSERT INTO setting (key, value) VALUES (%s, '1')", (key,))
-    assert count_settings(database) == 2
+    behind_a_proxy = Database(database.url, pool_size=2)
+    try:
+        with behind_a_proxy.connection() as connection, behind_a_proxy.connection() as other:
+            for one in (connection, other):  # all that the pool may ever have
+                one.execute("SET default_transaction_read_only TO on")
+        with pytest.raises(UnavailableError, match="read-only"), behind_a_proxy.connection() as connection:
+            connection.execute("INSERT INTO setting (key, value) VALUES ('lost', '1')")
+        for key in ("one", "two"):
+            with behind_a_proxy.connection() as connection:
+                connection.execute("INSERT INTO setting (key, value) VALUES (%s, '1')", (key,))
+        assert count_settings(behind_a_proxy) == 2
+    finally:
+        behind_a_proxy.close()
 
 
 def test_of_several_hosts_the_one_that_takes_changes_is_used(database: Database, closed_port: int) -> None:
