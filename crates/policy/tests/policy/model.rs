@@ -3,6 +3,7 @@
 use std::collections::HashMap;
 
 use proptest::prelude::*;
+use proptest::string::{RegexGeneratorStrategy, string_regex};
 use ringfence_numbers::{Direction, NumberClass, Party};
 use ringfence_policy::{
     Action, DynamicEntries, RateCounters, Reason, RecordedCall, Replay, Snapshot, Verdict,
@@ -185,14 +186,20 @@ impl Plain<'_> {
     }
 }
 
+/// Parsed here: as a plain string it would be parsed for each number drawn.
+fn text(pattern: &str) -> RegexGeneratorStrategy<String> {
+    string_regex(pattern).unwrap()
+}
+
 /// Few digits, so that patterns and numbers meet.
 fn pattern() -> impl Strategy<Value = String> {
     prop_oneof![
         1 => Just("*".to_owned()),
-        6 => "[+][12][0-2]{6,9}",
-        4 => "[+][12][0-2]{0,5}[*]",
-        2 => "[+][12][0-2]{2}[0-2?]{5}",
-        3 => ("[12][0-2]{7}", "[12][0-2]{7}").prop_map(|(a, b)| format!("+{}-+{}", a.clone().min(b.clone()), a.max(b))),
+        6 => text("[+][12][0-2]{6,9}"),
+        4 => text("[+][12][0-2]{0,5}[*]"),
+        2 => text("[+][12][0-2]{2}[0-2?]{5}"),
+        3 => (text("[12][0-2]{7}"), text("[12][0-2]{7}"))
+            .prop_map(|(a, b)| format!("+{}-+{}", a.clone().min(b.clone()), a.max(b))),
     ]
 }
 
@@ -270,7 +277,7 @@ fn entries() -> impl Strategy<Value = Value> {
 
 fn party() -> impl Strategy<Value = String> {
     prop_oneof![
-        12 => "[+][12][0-2]{6,9}",
+        12 => text("[+][12][0-2]{6,9}"),
         1 => prop::sample::select(vec!["anonymous", "", "1001", "411", "911", "+12222222", "alice"]).prop_map(str::to_owned),
     ]
 }
