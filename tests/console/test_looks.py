@@ -84,16 +84,21 @@ def _load(visitor: Visitor, title: str, path: str) -> None:
 
 
 def _look(page: Page, screenshots: Path, title: str, sizes: Sequence[tuple[int, int]] = SIZES) -> None:
-    """In both themes: what the browser prefers may change while a page is open, as may its window."""
+    """In both themes: what the browser prefers may change while a page is open, as may its window.
+
+    The theme that the window is in comes first, so none is changed twice.
+    """
+    themes = THEMES
     for width, height in sizes:
         _resize(page, (width, height))
-        for theme in THEMES:
+        for theme in themes:
             page.emulate_media(color_scheme=theme)
             expect(page.locator("html")).to_have_attribute("data-theme", theme)
             fits = page.evaluate("document.documentElement.scrollWidth <= innerWidth")
             assert fits, f"{title} is wider than a window of {width}"
             if PICTURES_ARE_KEPT:
                 page.screenshot(path=screenshots / f"{title}-{width}-{theme}.png")
+        themes = themes[::-1]
 
 
 def _resize(page: Page, size: tuple[int, int]) -> None:
