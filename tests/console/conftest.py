@@ -105,9 +105,11 @@ def browser() -> Iterator[Browser]:
     if chromium is None:
         pytest.skip(f"no {CHROMIUMS[0]}: install Debian's package chromium-headless-shell")
     with sync_playwright() as playwright:
-        # One process for the pages of a context: it compiles the console's scripts once, not once per page.
-        # Scripts that run for a second are not worth optimising.
-        flags = ["--renderer-process-limit=1", "--js-flags=--no-opt,--no-maglev", *(["--no-sandbox"] if os.geteuid() == 0 else [])]
+        # One process for the pages of a context: it compiles the console's scripts once, not once per page. And a
+        # script that runs for a second is not worth optimising.
+        flags = ["--renderer-process-limit=1", "--js-flags=--no-opt,--no-maglev"]
+        if os.geteuid() == 0:
+            flags.append("--no-sandbox")
         browser = playwright.chromium.launch(executable_path=chromium, args=flags)
         yield browser
         browser.close()
@@ -244,6 +246,12 @@ def visit(console: Console, windows: Windows) -> Iterator[Visit]:
 
     yield open_window
     assert [fault for zone, window in taken for fault in windows.give_back(zone, window)] == []
+
+
+def keep_picture(page: Page, path: Path, *, full_page: bool = False) -> None:
+    """For people to look at, when they asked for it; a picture costs as much as a fifth of a page."""
+    if PICTURES_ARE_KEPT:
+        page.screenshot(path=path, full_page=full_page)
 
 
 @pytest.fixture(scope="session")

@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import Literal
 
 from playwright.sync_api import Page, expect
-from tests.console.conftest import PICTURES_ARE_KEPT, Visit, Visitor
+from tests.console.conftest import Visit, Visitor, keep_picture
 
 PAGES = {
     "overview": "/",
@@ -96,8 +96,7 @@ def _look(page: Page, screenshots: Path, title: str, sizes: Sequence[tuple[int, 
             expect(page.locator("html")).to_have_attribute("data-theme", theme)
             fits = page.evaluate("document.documentElement.scrollWidth <= innerWidth")
             assert fits, f"{title} is wider than a window of {width}"
-            if PICTURES_ARE_KEPT:
-                page.screenshot(path=screenshots / f"{title}-{width}-{theme}.png")
+            keep_picture(page, screenshots / f"{title}-{width}-{theme}.png")
         themes = themes[::-1]
 
 
