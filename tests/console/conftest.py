@@ -10,7 +10,7 @@ import os
 import re
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from pathlib import Path
 
@@ -105,20 +105,90 @@ def browser() -> Iterator[Browser]:
     if chromium is None:
         pytest.skip(f"no {CHROMIUMS[0]}: install Debian's package chromium-headless-shell")
     with sync_playwright() as playwright:
-        # One process for the pages of a context: it compiles the console's scripts once, not once per page.
-        flags = ["--renderer-process-limit=1", *(["--no-sandbox"] if os.geteuid() == 0 else [])]
+        # One process for the pages of a context: it compiles the console's scripts once, not once per page. And a
+        # script that runs for a second is not worth optimising.
+        flags = ["--renderer-process-limit=1", "--js-flags=--no-opt,--no-maglev"]
+        if os.geteuid() == 0:
+            flags.append("--no-sandbox")
         browser = playwright.chromium.launch(executable_path=chromium, args=flags)
         yield browser
         browser.close()
 
 
 @dataclass
+class Window:
+    """A browser window, which serves one test after another: opening one costs a tenth of a page."""
+
+    page: Page
+    own: str = ""  # the address of the application that it visits
+    faults: list[str] = field(default_factory=list)  # everything that went wrong in it
+
+    def listen(self) -> None:
+        """From now on."""
+        self.page.on("console", self._note)
+        self.page.on("pageerror", lambda error: self.faults.append(str(error)))
+        self.page.on("request", lambda request: self._note_foreign(request.url))
+
+    def _note(self, message: ConsoleMessage) -> None:
+        # The browser itself reports the status of a refused form; that is no fault of the page.
+        refused = re.search(r"the server responded with a status of (401|404|422)", message.text)
+        if message.type == "error" and not refused:
+            self.faults.append(message.text)
+
+    def _note_foreign(self, url: str) -> None:
+        if not url.startswith((self.own, self.own.replace("http", "ws"), "data:", "blob:")):
+            self.faults.append(f"fetched from outside: {url}")
+
+
+class Windows:
+    """Those that are open: one process and one cache for all of a zone, so scripts are fetched and compiled once."""
+
+    def __init__(self, browser: Browser) -> None:
+        self._browser = browser
+        self._contexts: dict[str, BrowserContext] = {}
+        self._idle: dict[str, list[Window]] = {}
+
+    def context(self, zone: str) -> BrowserContext:
+        """Of people in that time zone."""
+        if zone not in self._contexts:
+            self._contexts[zone] = self._browser.new_context(
+                timezone_id=zone,
+                locale="en-GB",
+                reduced_motion="reduce",  # what moves is drawn sixty times a second
+            )
+        return self._contexts[zone]
+
+    def take(self, zone: str, own: str) -> Window:
+        """One that nobody uses."""
+        idle = self._idle.setdefault(zone, [])
+        if not idle:
+            idle.append(Window(self.context(zone).new_page()))
+            idle[-1].page.set_default_timeout(30_000)
+            idle[-1].listen()
+        window = idle.pop()
+        window.own = own
+        window.faults = []
+        return window
+
+    def give_back(self, zone: str, window: Window) -> list[str]:
+        """Leave the page that is open in it; all that went wrong in it till then."""
+        window.page.goto("about:blank")
+        self._idle[zone].append(window)
+        return window.faults
+
+    def close(self) -> None:
+        """All."""
+        for context in self._contexts.values():
+            context.close()
+
+
+@dataclass
 class Visitor:
-    """A browser window, and everything that went wrong in it."""
+    """Somebody in front of a browser window."""
 
     page: Page
     console: Console
-    faults: list[str]
+    faults: list[str]  # of the window
 
     def open(self, path: str) -> Page:
         """Go to a page of the console."""
@@ -146,18 +216,17 @@ Visit = Callable[..., Visitor]
 
 
 @pytest.fixture(scope="package")
-def _contexts(browser: Browser) -> Iterator[dict[tuple[bool, str], BrowserContext]]:
-    # Shared, so that scripts are fetched and compiled once.
-    contexts: dict[tuple[bool, str], BrowserContext] = {}
-    yield contexts
-    for context in contexts.values():
-        context.close()
+def windows(browser: Browser) -> Iterator[Windows]:
+    """Of all tests of the folder."""
+    windows = Windows(browser)
+    yield windows
+    windows.close()
 
 
 @pytest.fixture
-def visit(browser: Browser, console: Console, _contexts: dict[tuple[bool, str], BrowserContext]) -> Iterator[Visit]:
+def visit(console: Console, windows: Windows) -> Iterator[Visit]:
     """`visit(width=…, dark=…)` opens a window, signed out; no test leaves a console error behind."""
-    visitors: list[Visitor] = []
+    taken: list[tuple[str, Window]] = []
 
     def open_window(
         width: int = 1280,
@@ -167,43 +236,22 @@ def visit(browser: Browser, console: Console, _contexts: dict[tuple[bool, str], 
         at: Console = console,
         keeps_cookies: bool = False,
     ) -> Visitor:
-        if (dark, zone) not in _contexts:
-            _contexts[dark, zone] = browser.new_context(
-                color_scheme="dark" if dark else "light",
-                timezone_id=zone,
-                locale="en-GB",
-                reduced_motion="reduce",  # what moves is drawn sixty times a second
-            )
-            # Stays open: the process of the context's pages ends with the last of them.
-            _contexts[dark, zone].new_page().goto(console.url + "/console-assets/ringfence.svg")
-        context = _contexts[dark, zone]
         if not keeps_cookies:
-            context.clear_cookies()
-        page = context.new_page()
-        page.set_viewport_size({"width": width, "height": height})
-        page.set_default_timeout(30_000)
-        visitor = Visitor(page, at, [])
-        page.on("console", lambda message: _note(visitor.faults, message))
-        page.on("pageerror", lambda error: visitor.faults.append(str(error)))
-        page.on("request", lambda request: _note_foreign(visitor.faults, request.url, at.url))
-        visitors.append(visitor)
-        return visitor
+            windows.context(zone).clear_cookies()
+        window = windows.take(zone, at.url)
+        taken.append((zone, window))
+        window.page.set_viewport_size({"width": width, "height": height})
+        window.page.emulate_media(color_scheme="dark" if dark else "light")
+        return Visitor(window.page, at, window.faults)
 
     yield open_window
-    for visitor in visitors:
-        visitor.page.close()
-    assert [fault for visitor in visitors for fault in visitor.faults] == []
+    assert [fault for zone, window in taken for fault in windows.give_back(zone, window)] == []
 
 
-def _note(faults: list[str], message: ConsoleMessage) -> None:
-    # The browser itself reports the status of a refused form; that is no fault of the page.
-    if message.type == "error" and not re.search(r"the server responded with a status of (401|404|422)", message.text):
-        faults.append(message.text)
-
-
-def _note_foreign(faults: list[str], url: str, own: str) -> None:
-    if not url.startswith((own, own.replace("http", "ws"), "data:", "blob:")):
-        faults.append(f"fetched from outside: {url}")
+def keep_picture(page: Page, path: Path, *, full_page: bool = False) -> None:
+    """For people to look at, when they asked for it; a picture costs as much as a fifth of a page."""
+    if PICTURES_ARE_KEPT:
+        page.screenshot(path=path, full_page=full_page)
 
 
 @pytest.fixture(scope="session")

@@ -18,23 +18,35 @@ import os
 import signal
 import socket
 import sys
+from importlib import import_module
 from pathlib import Path
 from typing import Any, TextIO
 
 import uvicorn
 
+from ringfence.api.application import routes_of_resources
 from ringfence.database.connection import Database
 from ringfence.mediation.app import create_app
 from ringfence.settings import Settings
 
 # An application that takes longer to end is a fault: the alarm ends this process, and the test learns of it.
 END_WITHIN_S = 20
+# What uvicorn itself loads when it starts.
+LOADED_WHEN_SERVING = (
+    "uvicorn.lifespan.on",
+    "uvicorn.loops.auto",
+    "uvicorn.protocols.http.auto",
+    "uvicorn.protocols.websockets.auto",
+)
 
 
 def main() -> None:
     # Answers have what was standard output to themselves; what an application logs goes where its errors go.
     answers = os.fdopen(os.dup(1), "w", buffering=1)
     os.dup2(2, 1)
+    routes_of_resources()
+    for module in LOADED_WHEN_SERVING:
+        import_module(module)
     gc.freeze()
     running: set[int] = set()
     # Not `sys.stdin`: a fork must not find the next line in a buffer that it shares.

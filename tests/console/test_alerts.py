@@ -10,7 +10,7 @@ from typing import Any
 
 import pytest
 from playwright.sync_api import Page, expect
-from tests.console.conftest import Console, Visit
+from tests.console.conftest import Console, Visit, keep_picture
 from tests.console.seed import add_call
 from tests.detection.alerts.receivers import WebhookServer
 
@@ -60,7 +60,7 @@ def test_an_alert_appears_by_itself_and_is_dealt_with(visit: Visit, console: Con
     expect(row).to_contain_text("Critical")
     expect(row).to_contain_text("1 contained")
     assert page.evaluate("window.stayed"), "without loading the page again"
-    page.screenshot(path=screenshots / "alerts-1280-light.png")
+    keep_picture(page, screenshots / "alerts-1280-light.png")
     # Filters are in the address.
     page.get_by_label("Severity").select_option("Critical")
     expect(page.locator("tbody tr")).to_have_count(1)
@@ -76,7 +76,7 @@ def test_an_alert_appears_by_itself_and_is_dealt_with(visit: Visit, console: Con
     expect(page.get_by_text("Kept with this alert:")).to_be_visible()
     callers = page.locator("section", has=page.get_by_role("heading", name="Callers"))
     expect(callers.get_by_role("link").first).to_have_attribute("href", re.compile(r"/calls\?.*source=%2B1312555010"))
-    page.screenshot(path=screenshots / "alert-1280-light.png", full_page=True)
+    keep_picture(page, screenshots / "alert-1280-light.png", full_page=True)
     page.get_by_role("button", name="Acknowledge").click()
     expect(page.locator(".page-head .pill.amber")).to_have_text("Acknowledged")
     page.get_by_role("button", name="Comment").click()
@@ -89,7 +89,7 @@ def test_an_alert_appears_by_itself_and_is_dealt_with(visit: Visit, console: Con
     expect(timeline).to_contain_text(f"The carrier was called. {HOSTILE}")
     page.set_viewport_size({"width": 390, "height": 844})
     page.emulate_media(color_scheme="dark")
-    page.screenshot(path=screenshots / "alert-390-dark.png", full_page=True)
+    keep_picture(page, screenshots / "alert-390-dark.png", full_page=True)
     assert fits(page)
     page.get_by_role("button", name="Close…").click()
     page.get_by_role("form", name="Close this alert").get_by_label("How it was dealt with").fill("It filters now")
@@ -103,9 +103,9 @@ def test_lists_and_overview_in_the_dark_and_for_viewers(visit: Visit, console: C
     alert = flood(console.database, "wangiri-here", key={"site": "main"}, severity=Severity.WARNING)
     page = visit(dark=True).enter("vera").open("/alerts?detection=wangiri-here")
     expect(page.locator("tbody tr")).to_have_count(1)
-    page.screenshot(path=screenshots / "alerts-1280-dark.png")
+    keep_picture(page, screenshots / "alerts-1280-dark.png")
     page.set_viewport_size({"width": 390, "height": 844})
-    page.screenshot(path=screenshots / "alerts-390-dark.png")
+    keep_picture(page, screenshots / "alerts-390-dark.png")
     assert fits(page)
     page.goto(f"{console.url}/alert?id={alert.alert_id}")
     expect(page.locator(".timeline")).to_be_visible()
@@ -118,7 +118,7 @@ def test_lists_and_overview_in_the_dark_and_for_viewers(visit: Visit, console: C
     page.goto(console.url)
     card = page.get_by_role("region", name="Open alerts")
     expect(card.get_by_role("link", name="site main")).to_be_visible()
-    page.screenshot(path=screenshots / "overview-alerts-1280-dark.png")
+    keep_picture(page, screenshots / "overview-alerts-1280-dark.png")
 
 
 @pytest.fixture
@@ -160,7 +160,7 @@ def test_a_channel_is_added_tested_and_removed(visit: Visit, server: WebhookServ
     form.get_by_label("User").fill("rf")
     form.get_by_label("Authentication", exact=True).select_option("SHA-256")
     form.get_by_label("Authentication key").fill("short")
-    page.screenshot(path=screenshots / "alert-channel-form-1280-light.png")
+    keep_picture(page, screenshots / "alert-channel-form-1280-light.png")
     form.get_by_role("button", name="Keep it").click()
     expect(form.get_by_role("alert")).to_contain_text("secrets.auth_key: must have at least 8 characters")
     form.get_by_label("Authentication key").fill("long enough")
@@ -173,10 +173,10 @@ def test_a_channel_is_added_tested_and_removed(visit: Visit, server: WebhookServ
     form.get_by_label("Severity").select_option("Critical")
     form.get_by_role("button", name="Keep it").click()
     expect(traps).to_contain_text("critical only")
-    page.screenshot(path=screenshots / "alert-channels-1280-light.png")
+    keep_picture(page, screenshots / "alert-channels-1280-light.png")
     page.set_viewport_size({"width": 390, "height": 844})
     page.emulate_media(color_scheme="dark")
-    page.screenshot(path=screenshots / "alert-channels-390-dark.png")
+    keep_picture(page, screenshots / "alert-channels-390-dark.png")
     assert fits(page)
     for name in ("NOC", "Traps"):
         page.get_by_role("button", name=f"Remove {name}").click()

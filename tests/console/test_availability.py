@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 from playwright.sync_api import expect
-from tests.console.conftest import Console, Visit
+from tests.console.conftest import Console, Visit, keep_picture
 
 from ringfence.accounts import audit
 from ringfence.console.availability import size_words
@@ -33,7 +33,7 @@ def test_a_backup_from_made_to_removed(visit: Visit, console: Console, screensho
     name = row.locator("td").first.inner_text()
     row.get_by_role("button", name=f"Verify {name}").click()
     expect(page.get_by_text(f"Backup {name} is whole.")).to_be_visible()
-    page.screenshot(path=screenshots / "availability-full.png", full_page=True)
+    keep_picture(page, screenshots / "availability-full.png", full_page=True)
 
     looker = visit().enter("vera").open("/availability")
     expect(looker.locator("tr", has_text=name).first).to_be_visible()

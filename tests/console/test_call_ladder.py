@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 from playwright.sync_api import expect
-from tests.console.conftest import Console, Visit
+from tests.console.conftest import Console, Visit, keep_picture
 from tests.mediation.answering_probe import CALL_ID, Probe, messages_of, record_call
 
 from ringfence.analytics.calls import CallFilter, find_calls
@@ -34,7 +34,7 @@ def test_a_calls_page_shows_the_record_then_the_messages(
     with probe.answering():
         expect(page.get_by_text("not kept any more")).to_be_visible()
         expect(ladder.get_by_role("img", name="0.100 seconds: 18x ringing, from 192.0.2.2:5060")).to_be_visible()
-        page.screenshot(path=screenshots / "call-ladder-record.png", full_page=True)
+        keep_picture(page, screenshots / "call-ladder-record.png", full_page=True)
         probe.keep(messages_of(call.as_json()))
         with console.database.connection() as connection:
             connection.execute("DELETE FROM evidence_request")
@@ -46,7 +46,7 @@ def test_a_calls_page_shows_the_record_then_the_messages(
         invite.focus()
         page.keyboard.press("Enter")
         expect(ladder.locator("pre").first).to_contain_text('From: "<script>alert(1)</script>"')
-        page.screenshot(path=screenshots / "call-ladder.png", full_page=True)
+        keep_picture(page, screenshots / "call-ladder.png", full_page=True)
         with page.expect_download() as saved:
             page.get_by_role("link", name="Text").click()
         assert saved.value.path().read_text().startswith("# +0.000000 s  192.0.2.1:5060 -> 192.0.2.2:5060")
@@ -55,7 +55,7 @@ def test_a_calls_page_shows_the_record_then_the_messages(
         narrow.locator(".sip-ladder summary").nth(1).click()
         expect(narrow.locator(".sip-ladder pre")).to_contain_text("180 Ringing")
         assert narrow.evaluate("document.documentElement.scrollWidth") <= 390
-        narrow.screenshot(path=screenshots / "call-ladder-390-dark.png", full_page=True)
+        keep_picture(narrow, screenshots / "call-ladder-390-dark.png", full_page=True)
 
 
 def test_with_its_probe_away_a_calls_page_draws_the_decision_among_the_records_moments(
@@ -68,4 +68,4 @@ def test_with_its_probe_away_a_calls_page_draws_the_decision_among_the_records_m
     drawn = page.get_by_role("group", name="SIP ladder").get_by_role("img")
     expect(drawn.filter(has_text="ENUM")).to_have_count(1)
     expect(drawn.filter(has_text="INVITE")).to_have_count(1)
-    page.screenshot(path=screenshots / "call-ladder-away-dark.png", full_page=True)
+    keep_picture(page, screenshots / "call-ladder-away-dark.png", full_page=True)

@@ -32,17 +32,19 @@ def open_calls(visit: Visit, query: str = "", width: int = 1280) -> Page:
     return page
 
 
-def test_a_new_call_appears_on_top_by_itself(visit: Visit, place_call: PlaceCall) -> None:
+def test_new_calls_appear_on_top_by_themselves_unless_the_list_is_paused(visit: Visit, place_call: PlaceCall) -> None:
     page = open_calls(visit)
     expect(page.locator(".ag-row").first).to_be_visible()
     place_call(33140000001)
     expect(page.locator(".ag-row[row-index='0']")).to_contain_text("+33140000001", timeout=5_000)
     expect(page.get_by_text("+33140000001")).to_have_attribute("title", "01 40 00 00 01")
-
-
-def test_a_paused_list_stands_still_and_then_misses_nothing(visit: Visit, place_call: PlaceCall) -> None:
-    page = open_calls(visit)
-    expect(page.locator(".ag-row").first).to_be_visible()
+    # What is being typed stays while calls come in.
+    page.get_by_label("Number").press_sequentially("+1900")
+    place_call(33140000004)
+    expect(page.get_by_text("+33140000004")).to_be_visible()
+    expect(page.get_by_label("Number")).to_have_value("+1900")
+    page.get_by_label("Number").fill("")
+    # A paused list stands still, and then misses nothing.
     page.get_by_role("button", name="Live").click()
     expect(page.get_by_role("button", name="Paused")).to_have_attribute("aria-pressed", "false")
     expect(page).to_have_url(re.compile("live=0"))
@@ -73,15 +75,6 @@ def test_filters_narrow_the_list_and_stand_in_the_address(visit: Visit) -> None:
     expect(page.get_by_label("Number")).to_have_value("")
 
 
-def test_what_is_being_typed_stays_while_calls_come_in(visit: Visit, place_call: PlaceCall) -> None:
-    page = open_calls(visit)
-    expect(page.locator(".ag-row").first).to_be_visible()
-    page.get_by_label("Number").press_sequentially("+1900")
-    place_call(33140000004)
-    expect(page.get_by_text("+33140000004")).to_be_visible()
-    expect(page.get_by_label("Number")).to_have_value("+1900")
-
-
 def test_a_call_opens_with_its_fields_and_the_explanation(visit: Visit, place_call: PlaceCall) -> None:
     page = open_calls(visit, f"?destination=%2B{PREMIUM}")
     place_call(PREMIUM, action=Action.TERMINATE, reason=Reason.RULE, rule_id=1)
@@ -93,21 +86,11 @@ def test_a_call_opens_with_its_fields_and_the_explanation(visit: Visit, place_ca
     expect(drawer.locator("li.not_reached")).to_have_count(2)
     page.keyboard.press("Escape")
     expect(drawer).to_be_hidden()
-
-
-def test_a_call_opens_from_the_keyboard(visit: Visit) -> None:
-    page = open_calls(visit)
+    # And from the keyboard.
     page.locator(".ag-row .ag-cell").first.focus()
     page.keyboard.press("ArrowDown")
     page.keyboard.press("Enter")
     expect(page.locator(".drawer.open .verdicts li").first).to_be_visible()
-
-
-def test_older_calls_are_fetched_below(visit: Visit) -> None:
-    page = open_calls(visit, "?range=24h&live=0")
-    expect(page.locator(".ag-root")).to_have_attribute("aria-rowcount", "201")
-    page.get_by_role("button", name="Older calls").click()
-    expect(page.locator(".ag-root")).to_have_attribute("aria-rowcount", "401")
 
 
 @pytest.mark.parametrize("width", [1280, 390])
@@ -128,7 +111,7 @@ def test_hostile_text_of_a_caller_is_text(visit: Visit, console: Console, place_
     assert page.evaluate("window.pwned") is None
 
 
-def test_the_calls_are_taken_away_as_a_file_also_those_not_shown_yet(visit: Visit) -> None:
+def test_older_calls_are_fetched_below_and_taken_away_as_a_file_before_they_are(visit: Visit) -> None:
     page = open_calls(visit, "?range=24h&live=0")
     expect(page.locator(".ag-root")).to_have_attribute("aria-rowcount", "201")
     page.get_by_text("Export").click()
@@ -136,6 +119,8 @@ def test_the_calls_are_taken_away_as_a_file_also_those_not_shown_yet(visit: Visi
         page.get_by_role("button", name="CSV").click()
     assert started.value.suggested_filename == "calls.csv"
     assert len(started.value.path().read_text(encoding="utf-8").splitlines()) > 402
+    page.get_by_role("button", name="Older calls").click()
+    expect(page.locator(".ag-root")).to_have_attribute("aria-rowcount", "401")
     page.get_by_label("Number").fill("+1900*")
     page.keyboard.press("Enter")
     expect(page).to_have_url(re.compile("number=%2B1900%2A"))

@@ -6,7 +6,7 @@ from pathlib import Path
 
 from playwright.sync_api import expect
 from tests.capture.messages import one_call
-from tests.console.conftest import Visit
+from tests.console.conftest import Visit, keep_picture
 
 from ringfence.capture.pcap import write_pcap
 
@@ -23,7 +23,7 @@ def test_a_capture_shows_its_calls_and_a_calls_ladder(visit: Visit, tmp_path: Pa
     expect(ladder.locator("summary")).to_have_count(6)
     ladder.locator("summary").first.click()
     expect(ladder.locator("pre")).to_contain_text('From: "<script>alert(1)</script>"')
-    page.screenshot(path=screenshots / "capture-ladder.png")
+    keep_picture(page, screenshots / "capture-ladder.png")
 
 
 def test_a_file_that_is_no_capture_is_said_to_be_none(visit: Visit, tmp_path: Path) -> None:

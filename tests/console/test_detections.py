@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 from playwright.sync_api import Page, expect
-from tests.console.conftest import Console, Visit
+from tests.console.conftest import Console, Visit, keep_picture
 from tests.console.seed_detections import ATTACKED, LIST, seed_detections, seed_flood
 
 from ringfence.detection import episodes, store
@@ -39,7 +39,7 @@ def look(page: Page, screenshots: Path, name: str) -> None:
     for theme, width, height in (("light", 1280, 860), ("dark", 390, 844)):
         page.emulate_media(color_scheme="dark" if theme == "dark" else "light")
         page.set_viewport_size({"width": width, "height": height})
-        page.screenshot(path=screenshots / f"{name}-{width}-{theme}.png")
+        keep_picture(page, screenshots / f"{name}-{width}-{theme}.png")
         assert page.evaluate("document.documentElement.scrollWidth <= innerWidth")
     page.emulate_media(color_scheme="light")
     page.set_viewport_size({"width": 1280, "height": 860})
@@ -150,7 +150,7 @@ def test_a_definition_is_checked_while_it_is_written(visit: Visit, detections: C
     expect(page.locator(".findings")).to_contain_text("key")
     page.get_by_role("button", name="Save", exact=True).click()
     expect(page.get_by_role("alert").filter(has_text="key")).to_be_visible()
-    page.screenshot(path=screenshots / "detection-editor-1280-light.png")
+    keep_picture(page, screenshots / "detection-editor-1280-light.png")
     area.fill(OWN)
     expect(page.locator(".findings")).to_contain_text("The definition is valid.")
     page.get_by_role("button", name="Save", exact=True).click()

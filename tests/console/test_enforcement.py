@@ -14,7 +14,7 @@ def open_proof(visit: Visit, query: str = "", width: int = 1280) -> Page:
     return page
 
 
-def test_the_verdicts_are_counted_and_filter_the_calls(visit: Visit) -> None:
+def test_the_verdicts_are_counted_and_lead_to_their_calls(visit: Visit) -> None:
     page = open_proof(visit, "?range=24h")
     tile = page.get_by_role("button", name=re.compile("^Ignored"))
     count = int(tile.locator(".value span").inner_text().replace(",", ""))
@@ -25,10 +25,6 @@ def test_the_verdicts_are_counted_and_filter_the_calls(visit: Visit) -> None:
     expect(page.locator(".ag-cell .pill").first).to_have_text("Ignored")
     page.get_by_role("button", name=re.compile("^Ignored")).click()
     expect(page).to_have_url(re.compile(r"/enforcement\?range=24h$"))
-
-
-def test_a_bar_leads_to_its_calls(visit: Visit) -> None:
-    page = open_proof(visit, "?range=24h")
     page.locator(".chart svg path[fill='#d98a3a']").first.click()
     expect(page).to_have_url(re.compile(r"/enforcement\?verdict=unasked&start=.*&end="))
     expect(page.locator(".ag-cell .pill").first).to_have_text("Not asked")

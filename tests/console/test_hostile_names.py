@@ -96,16 +96,16 @@ def _call(database: Database, now: datetime) -> None:
         ingest.accept(enum.device_id, "enum", 1, 0, upload(huge, len(HOSTILE) + 1), now)
 
 
-def _dismiss(dialog: Dialog, dialogs: list[str]) -> None:
-    dialogs.append(dialog.message)
-    dialog.dismiss()
-
-
 def test_no_script_of_a_caller_runs_on_any_page(visit: Visit, attacked: Console) -> None:
     visitor = visit(at=attacked).enter("ada")
     page = visitor.page
     dialogs: list[str] = []
-    page.on("dialog", lambda dialog: _dismiss(dialog, dialogs))
+
+    def dismiss(dialog: Dialog) -> None:
+        dialogs.append(dialog.message)
+        dialog.dismiss()
+
+    page.on("dialog", dismiss)
     shown = 0
     for path in PAGES:
         visitor.open(path)
@@ -119,6 +119,7 @@ def test_no_script_of_a_caller_runs_on_any_page(visit: Visit, attacked: Console)
     page.locator(".ag-row").first.click()
     expect(page.locator(".drawer")).to_be_visible()
     assert page.evaluate("window.hostile") is None
+    page.remove_listener("dialog", dismiss)
     assert not dialogs
     if folder := os.environ.get("RINGFENCE_TEST_PICTURES"):
         page.screenshot(path=f"{folder}/hostile.png")

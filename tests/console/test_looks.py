@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import Literal
 
 from playwright.sync_api import Page, expect
-from tests.console.conftest import PICTURES_ARE_KEPT, Visit, Visitor
+from tests.console.conftest import Visit, Visitor, keep_picture
 
 PAGES = {
     "overview": "/",
@@ -62,16 +62,18 @@ def test_every_page_fits_and_loads(visit: Visit, screenshots: Path) -> None:
                 _resize(page, size)
                 _load(visitor, title, path)
                 _look(page, screenshots, title, (size,))
+                if title == "calls":
+                    _open_a_call(page)
+                    _look(page, screenshots, "call", (size,))
         else:
             _load(visitor, title, path)
             _look(page, screenshots, title)
-    for size in SIZES:
-        _resize(page, size)
-        visitor.open("/calls")
-        page.locator(".ag-row").nth(1).click()
-        expect(page.locator(".drawer .verdicts li").first).to_be_visible()
-        page.wait_for_function("document.querySelector('.drawer').getAnimations().length === 0")
-        _look(page, screenshots, "call", (size,))
+
+
+def _open_a_call(page: Page) -> None:
+    page.locator(".ag-row").nth(1).click()
+    expect(page.locator(".drawer .verdicts li").first).to_be_visible()
+    page.wait_for_function("document.querySelector('.drawer').getAnimations().length === 0")
 
 
 def _load(visitor: Visitor, title: str, path: str) -> None:
@@ -84,16 +86,20 @@ def _load(visitor: Visitor, title: str, path: str) -> None:
 
 
 def _look(page: Page, screenshots: Path, title: str, sizes: Sequence[tuple[int, int]] = SIZES) -> None:
-    """In both themes: what the browser prefers may change while a page is open, as may its window."""
+    """In both themes: what the browser prefers may change while a page is open, as may its window.
+
+    The theme that the window is in comes first, so none is changed twice.
+    """
+    themes = THEMES
     for width, height in sizes:
         _resize(page, (width, height))
-        for theme in THEMES:
+        for theme in themes:
             page.emulate_media(color_scheme=theme)
             expect(page.locator("html")).to_have_attribute("data-theme", theme)
             fits = page.evaluate("document.documentElement.scrollWidth <= innerWidth")
             assert fits, f"{title} is wider than a window of {width}"
-            if PICTURES_ARE_KEPT:
-                page.screenshot(path=screenshots / f"{title}-{width}-{theme}.png")
+            keep_picture(page, screenshots / f"{title}-{width}-{theme}.png")
+        themes = themes[::-1]
 
 
 def _resize(page: Page, size: tuple[int, int]) -> None:

@@ -6,7 +6,7 @@ import re
 from pathlib import Path
 
 from playwright.sync_api import Page, expect
-from tests.console.conftest import Visit
+from tests.console.conftest import Visit, keep_picture
 
 
 def open_menu(visit: Visit, name: str, query: str = "") -> Page:
@@ -31,7 +31,7 @@ def test_a_saved_view_is_sent_by_e_mail(visit: Visit, screenshots: Path) -> None
     form.get_by_label("How often").select_option("Each Friday")
     form.get_by_label("At").select_option("08:00")
     form.get_by_label("To").fill("ada@example.com\nnobody")
-    page.screenshot(path=screenshots / "report-dialog-1280-light.png")
+    keep_picture(page, screenshots / "report-dialog-1280-light.png")
     form.get_by_role("button", name="Send it from now on").click()
     expect(form.get_by_role("alert")).to_contain_text("recipients: 'nobody' is not one mail address")
     form.get_by_label("To").fill("ada@example.com\neve@example.org")
@@ -43,12 +43,12 @@ def test_a_saved_view_is_sent_by_e_mail(visit: Visit, screenshots: Path) -> None
     report.get_by_role("button", name="Send Calls of the day now").click()
     expect(page.get_by_text("mail.host: is not set").first).to_be_visible()
     expect(report.locator(".pill")).to_have_text("not sent")
-    page.screenshot(path=screenshots / "reports-1280-light.png")
+    keep_picture(page, screenshots / "reports-1280-light.png")
 
     page.set_viewport_size({"width": 390, "height": 844})
     page.emulate_media(color_scheme="dark")
     expect(report.locator(".note")).to_contain_text("mail.host: is not set")
-    page.screenshot(path=screenshots / "reports-390-dark.png")
+    keep_picture(page, screenshots / "reports-390-dark.png")
     assert page.evaluate("document.documentElement.scrollWidth <= innerWidth")
     box = page.locator(".menu.saved .sheet").bounding_box()
     assert box is not None

@@ -6,7 +6,7 @@ from datetime import UTC, date, datetime, timedelta
 from pathlib import Path
 
 from playwright.sync_api import expect
-from tests.console.conftest import Console, Visit
+from tests.console.conftest import Console, Visit, keep_picture
 from tests.console.test_looks import THEMES
 from tests.mediation_server import wait_until
 from tests.storage.conftest import fill
@@ -60,7 +60,7 @@ def test_days_from_due_to_archived(visit: Visit, warehouse: Console, screenshots
         page.set_viewport_size({"width": width, "height": 860})
         for theme in THEMES:
             page.emulate_media(color_scheme=theme)
-            page.screenshot(path=screenshots / f"storage-{width}-{theme}.png", full_page=True)
+            keep_picture(page, screenshots / f"storage-{width}-{theme}.png", full_page=True)
             sticks_out = page.evaluate("document.documentElement.scrollWidth > document.documentElement.clientWidth")
             assert not sticks_out, (width, theme)
         cut = page.evaluate("[...document.querySelectorAll('.table-wrap')].some(e => e.scrollWidth > e.clientWidth)")

@@ -24,6 +24,7 @@ from ringfence.console.analytics_table import table_columns, table_rows
 from ringfence.console.chart_views import draw_view
 from ringfence.console.drawing import Drawing
 from ringfence.console.frame import Region, View, heading, load, page
+from ringfence.console.grid import Grid
 from ringfence.console.markup import Choice, Tag, button, text_field
 from ringfence.console.rule_table import lay_out_caution
 from ringfence.console.saved_views import SavedViews
@@ -79,7 +80,7 @@ class _Page:
         self.question = question
         self.shown: tuple[Question, Any] | None = None
         self.drawing: Drawing | None = None
-        self.table: ui.aggrid | None = None
+        self.table: Grid | None = None
         self.devices: dict[str, str] = {}
         self.sites: dict[str, str] = {}
         self.site: Choice | None = None
@@ -258,7 +259,7 @@ class _Page:
         rows = table_rows(result, compared)
         is_aligned = compared is not None and VIEWS[result.query.view].chart in ("line", "stack")
         with Tag("section", classes="grid still"):
-            self.table = ui.aggrid(
+            self.table = Grid(
                 {
                     "columnDefs": table_columns(result, has_before=is_aligned),
                     "rowData": rows if is_aligned else table_rows(result),

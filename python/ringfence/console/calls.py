@@ -20,6 +20,7 @@ from ringfence.console.address import TimeRange, iso, link
 from ringfence.console.call_drawer import CallDrawer
 from ringfence.console.call_table import COLUMNS, call_key, call_row
 from ringfence.console.frame import Query, Region, View, heading, load, page
+from ringfence.console.grid import Grid
 from ringfence.console.markup import Choice, Tag, button, text_field
 from ringfence.console.time_field import TimeField
 from ringfence.console.words import RESULT_WORDS, plain
@@ -137,7 +138,7 @@ class _Page:
         self.calls: dict[str, AnyCall] = {}  # newest last, as they came; what the browser shows
         self.oldest: AnyCall | None = None
         self.position: dict[int, int] | None = None
-        self.table: ui.aggrid | None = None
+        self.table: Grid | None = None
         self.devices: dict[str, str] = {}
         self.head = Tag("div", classes="page-head")
         self.toolbar = Tag("div", classes="toolbar foldable", role="search", aria_label="Filters")
@@ -356,7 +357,7 @@ class _Page:
         )  # fmt: skip
 
     def _lay_out_table(self, rows: list[dict[str, Any]]) -> None:
-        self.table = ui.aggrid(
+        self.table = Grid(
             {
                 "columnDefs": COLUMNS[self.question.dataset],
                 "rowData": rows,

@@ -18,6 +18,7 @@ from ringfence.console.address import iso
 from ringfence.console.call_table import clock
 from ringfence.console.documents import asset
 from ringfence.console.frame import Region, View, heading, page
+from ringfence.console.grid import Grid
 from ringfence.console.ladder import lay_out_ladder
 from ringfence.console.markup import Tag, button
 from ringfence.console.numbers import national, number_cells
@@ -99,7 +100,7 @@ class _Page:
             return
         with self.region.content():
             self._lay_out_summary(result)
-            ui.aggrid(
+            Grid(
                 {
                     "columnDefs": COLUMNS,
                     "rowData": [_row(call) for call in self.shown.calls],

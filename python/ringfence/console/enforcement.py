@@ -19,6 +19,7 @@ from ringfence.console.address import TimeRange, iso, link
 from ringfence.console.call_drawer import CallDrawer
 from ringfence.console.drawing import Drawing
 from ringfence.console.frame import Query, Region, View, heading, load, page
+from ringfence.console.grid import Grid
 from ringfence.console.markup import Choice, Tag, button, text_field
 from ringfence.console.numbers import number_cells
 from ringfence.console.time_field import TimeField
@@ -83,7 +84,7 @@ class _Page:
         self.calls: dict[str, ProvenCall] = {}
         self.oldest: ProvenCall | None = None
         self.until = datetime.now(UTC)
-        self.table: ui.aggrid | None = None
+        self.table: Grid | None = None
         with Tag("div", classes="toolbar", role="search", aria_label="What to show"):
             self._lay_out_fields()
         self.region = Region("stack")
@@ -193,7 +194,7 @@ class _Page:
                 Tag("b", "No such call")
                 Tag("p", "None of the calls of this time is one of these.")
             return
-        self.table = ui.aggrid(
+        self.table = Grid(
             {
                 "columnDefs": COLUMNS,
                 "rowData": [_row(call) for call in report.calls],

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from fastapi import FastAPI
+from fastapi.middleware.gzip import GZipMiddleware
 from nicegui import core, ui
 from starlette.responses import Response
 from starlette.staticfiles import StaticFiles
@@ -45,6 +46,8 @@ from ringfence.settings import Settings
 
 # How long a page whose connection broke (a closed laptop, a restart of a proxy) may come back as it was.
 RECONNECT_S = 30.0
+# Of 9, which takes twice the time to save two hundredths more.
+GZIP_LEVEL = 5
 
 
 def mount(app: FastAPI, database: Database, settings: Settings) -> None:
@@ -76,6 +79,8 @@ def _run_nicegui_with(app: FastAPI) -> None:
         dark=None,
         tailwind=False,
         reconnect_timeout=RECONNECT_S,
+        binding_refresh_interval=None,  # nothing is bound: no need to look ten times a second
+        gzip_middleware_factory=lambda inner: GZipMiddleware(inner, compresslevel=GZIP_LEVEL),
         show_welcome_message=False,
     )
 
