@@ -114,7 +114,7 @@ class Counts:
 
     def add(self, drawn: pa.Table) -> None:
         """Count the calls of whole hours."""
-        # Without a zone: DuckDB cuts such times by arithmetic, and others by a calendar that costs more than all counts.
+        # Without a zone: DuckDB cuts such times by arithmetic, others by a calendar that costs more than all counts.
         place = drawn.schema.get_field_index("time")
         drawn = drawn.set_column(place, "time", drawn.column("time").cast(pa.timestamp("us")))
         self._engine.register("drawn", drawn)
