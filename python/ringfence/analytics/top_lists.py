@@ -17,6 +17,7 @@ from array import array
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, field
 from datetime import datetime
+from itertools import accumulate
 from typing import Any, TypeAlias
 
 import pyarrow as pa
@@ -126,17 +127,12 @@ class Sums:
         self._sides = sides
         self._lists = lists
         self._left = {slot: sum(one.most_left for one in ours) for slot, ours in lists.items()}
-        tables = [self._counted(counted)]
-        for slot, ours in lists.items():
-            tables += [self._table(slot, place, one) for place, one in enumerate(ours)]
-        self._rows = pa.concat_tables(tables)
+        self._rows = pa.concat_tables([self._counted(counted), self._listed()])
 
     def tops(self, limit: int) -> Iterator[tuple[int, Top]]:
         """Of each slot who may be in its top; of one that is not proved nothing."""
         sums = (
-            self._rows.group_by(["slot", "key", "other"])
-            .aggregate([("calls", "sum"), ("left", "sum")])
-            .sort_by("slot")
+            self._rows.group_by(["slot", "key", "other"]).aggregate([("calls", "sum"), ("left", "sum")]).sort_by("slot")
         )
         for slot, here in _by_slot(sums):
             candidates = self._candidates(here, self._left.get(slot, 0), limit)
@@ -169,12 +165,10 @@ class Sums:
         if not unsure:
             return []
         ours = self._lists[slot]
-        here = self._rows.filter(
-            compute.and_(
-                compute.equal(self._rows.column("slot"), pa.scalar(slot, pa.int32())),
-                compute.is_in(self._rows.column("key"), value_set=pa.array([key for key, _ in unsure], pa.int64())),
-            )
-        )
+        keys, others = (pa.array(column, pa.int64()) for column in zip(*unsure, strict=True))
+        rows = self._rows.filter(compute.is_in(self._rows.column("key"), value_set=keys))
+        rows = rows.filter(compute.is_in(rows.column("other"), value_set=others))
+        here = rows.filter(compute.equal(rows.column("slot"), pa.scalar(slot, pa.int32())))
         said: dict[Numbers, dict[int, int]] = {numbers: {} for numbers in unsure}
         columns = [here.column(name).to_pylist() for name in ("key", "other", "place", "calls")]
         for key, other, place, calls in zip(*columns, strict=True):
@@ -189,18 +183,27 @@ class Sums:
             found.append(Open(slot, numbers, hours))
         return found
 
-    def _table(self, slot: int, place: int, one: KeptList) -> pa.Table:
-        size = len(one.counts) // 4
-        key = self.texts.renumbered(_array(pa.int64(), one.numbers), one.texts)
-        nothing = pa.repeat(pa.scalar(0, pa.int64()), size)
-        other = nothing if one.others is None else self.texts.renumbered(_array(pa.int64(), one.others), one.texts)
+    def _listed(self) -> pa.Table:
+        """A row for each number of each list; `place` is the list's among those of its slot."""
+        lists = [(slot, place, one) for slot, ours in self._lists.items() for place, one in enumerate(ours)]
+        sizes = [len(one.counts) // 4 for _, _, one in lists]
+        ends = pa.array(list(accumulate(sizes)), pa.int32())
+
+        def of_list(values: list[int], kind: pa.DataType) -> Any:
+            return compute.run_end_decode(pa.RunEndEncodedArray.from_arrays(ends, pa.array(values, kind)))
+
+        def numbers(packed: Iterable[tuple[bytes, list[str]]]) -> Any:
+            return pa.chunked_array([self.texts.renumbered(_array(pa.int64(), one), texts) for one, texts in packed],
+                                    pa.int64())  # fmt: skip
+
+        pairs = [(one.others, one.texts) for _, _, one in lists if one.others is not None]
         return _rows_table(
-            pa.repeat(pa.scalar(slot, pa.int32()), size),
-            key,
-            other,
-            _array(pa.int32(), one.counts).cast(pa.int64()),
-            pa.repeat(pa.scalar(one.most_left, pa.int64()), size),
-            pa.repeat(pa.scalar(place, pa.int32()), size),
+            of_list([slot for slot, _, _ in lists], pa.int32()),
+            numbers((one.numbers, one.texts) for _, _, one in lists),
+            numbers(pairs) if self._sides > 1 else pa.repeat(pa.scalar(0, pa.int64()), sum(sizes)),
+            pa.chunked_array([_array(pa.int32(), one.counts) for _, _, one in lists], pa.int32()).cast(pa.int64()),
+            of_list([one.most_left for _, _, one in lists], pa.int64()),
+            of_list([place for _, place, _ in lists], pa.int32()),
         )
 
     def _counted(self, counted: Iterable[tuple[int, Key, int]]) -> pa.Table:

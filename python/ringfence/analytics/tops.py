@@ -212,24 +212,43 @@ def _added_up(asked: Asked, sides: Sequence[str], sums: Sums) -> dict[int, list[
 def _count_some(
     asked: Asked, sides: Sequence[str], wanted: Sequence[Open], texts: Texts
 ) -> dict[tuple[datetime, Numbers], int]:
-    """(hour, number) → calls, of the hours in which the lists left these numbers out; a day at a time."""
-    numbers: dict[datetime, set[Numbers]] = {}
-    for one in wanted:
-        for hour in one.hours:
-            numbers.setdefault(hour, set()).add(one.numbers)
-    days: dict[datetime, list[datetime]] = {}
-    for hour in sorted(numbers):
-        days.setdefault(hour.replace(hour=0), []).append(hour)
+    """(hour, number) → calls, of the hours in which the lists left these numbers out, all at one go."""
+    hours = sorted({hour for one in wanted for hour in one.hours})
+    where, values = raw_conditions(asked)
+    values |= {"start": hours[0], "end": hours[-1] + HOUR}
+    runs: list[str] = []
+    # What lies between has its own lists; both engines pass over days and row groups of other times.
+    for place, (begin, end) in enumerate(_runs_of(hours)):
+        values |= {f"begin_{place}": begin, f"end_{place}": end}
+        runs.append(f"time >= %(begin_{place})s AND time < %(end_{place})s")
+    where += f" AND ({' OR '.join(runs)})"
+    shown = []
+    for place, side in enumerate(sides):
+        of_side = {one.numbers[place] for one in wanted}
+        values[f"of_{side}"] = [number for number in of_side if number > 0]
+        if any(number < 0 for number in of_side):
+            where += f" AND ({side} = ANY(%(of_{side})s::bigint[]) OR {side} = 0)"
+            shown.append(f"{_SHOWN.format(side=side)} AS {side}_shown")
+        else:
+            where += f" AND {side} = ANY(%(of_{side})s::bigint[])"
+            shown.append(f"{side} AS {side}_shown")
+    statement = _SOME.format(
+        shown=", ".join(shown),
+        keys=", ".join(f"{side}_shown" for side in sides),
+        table=TABLES[asked.query.dataset],
+        conditions=where,
+    )
     found: dict[tuple[datetime, Numbers], int] = {}
-    for hours in days.values():
-        where, values = raw_conditions(asked)
-        values |= {"start": hours[0], "end": hours[-1] + HOUR}
-        for place, side in enumerate(sides):
-            of_side = {pair[place] for hour in hours for pair in numbers[hour]}
-            values[f"of_{side}"] = [number for number in of_side if number > 0]
-            is_text = f" OR {side} = 0" if any(number < 0 for number in of_side) else ""
-            where += f" AND ({side} = ANY(%(of_{side})s::bigint[]){is_text})"
-        for hour, *key, calls in read_calls(asked, _statement(_SOME, asked, sides, where), values):
-            one, other = (*map(texts.number_of, key), 0)[:2]
-            found[hour, (one, other)] = found.get((hour, (one, other)), 0) + calls
+    for hour, *key, calls in read_calls(asked, statement, values):
+        one, other = (*(texts.number_of(side) if isinstance(side, str) else side for side in key), 0)[:2]
+        found[hour, (one, other)] = found.get((hour, (one, other)), 0) + calls
     return found
+
+
+def _runs_of(hours: Sequence[datetime]) -> list[tuple[datetime, datetime]]:
+    """Hours in order, with those that follow each other put together."""
+    runs: list[tuple[datetime, datetime]] = []
+    for hour in hours:
+        begin = runs.pop()[0] if runs and runs[-1][1] == hour else hour
+        runs.append((begin, hour + HOUR))
+    return runs

@@ -1,4 +1,4 @@
-"""Calls by value of closed hours: 0018_hour_part.sql."""
+"""Hours for views over months: 0018_months.sql."""
 
 from pathlib import Path
 
@@ -10,7 +10,7 @@ down_revision = "0017"
 
 def upgrade() -> None:
     """Execute the SQL as it stands, without looking for parameters in it."""
-    script = Path(__file__).parent.parent / "0018_hour_part.sql"
+    script = Path(__file__).parent.parent / "0018_months.sql"
     connection = op.get_bind().connection.driver_connection
     assert connection is not None  # noqa: S101 — an open connection was handed over
     connection.execute(script.read_text(encoding="utf-8"))
