@@ -12,8 +12,8 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from tests.analytics import test_agreement
-from tests.analytics.test_agreement import FALL_BACK, NOW, World, assert_top, busy, world
 from tests.analytics.plain import key_of, per_bucket
+from tests.analytics.test_agreement import FALL_BACK, NOW, World, assert_top, busy, world
 
 from ringfence.analytics import tops
 from ringfence.analytics.filters import EventFilter

@@ -89,8 +89,11 @@ FROM (
 
 def fetch_peak_cps(asked: Asked) -> list[Row]:
     """(bucket, calls, most calls in one second)."""
-    peaks = _peaks(asked)
     counts = count(asked, ("calls",))
+    if asked.query.grouping == "second":  # of one second each
+        peaks = {slot: figures["calls"] for (slot,), figures in counts.items()}
+    else:
+        peaks = _peaks(asked)
     return [
         (key, counts.get((slot,), {"calls": 0})["calls"], peaks.get(slot, 0))
         for slot, key in enumerate(asked.buckets.keys)
@@ -117,7 +120,7 @@ def fetch_concurrent(asked: Asked) -> list[Row]:
 
 def _peaks(asked: Asked) -> dict[int, int]:
     where, values = raw_conditions(asked)
-    if _is_of_calls(asked) or asked.query.grouping == "second":
+    if _is_of_calls(asked):
         statement = _SECONDS.format(table=TABLES[asked.query.dataset], conditions=where)
         return dict(read_calls_together(asked, statement, values))
     values["dataset"] = int(asked.query.dataset)

@@ -42,7 +42,7 @@ class KeptList:
     texts: list[str]
 
     def top(self, limit: int) -> list[tuple[int, Key]] | None:
-        """Its first `limit` numbers with their calls, as they are shown; None where what is left out may tie with them."""
+        """Its first `limit` numbers with their calls, as they are shown; None where one that is left out may tie."""
         counts = _integers("i", self.counts)
         least = counts[limit - 1] if len(counts) >= limit else 0
         if self.most_left and self.most_left >= least:

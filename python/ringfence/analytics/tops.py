@@ -3,9 +3,9 @@
 Of closed hours the thousand most frequent numbers are kept (`mediation.ingest.closing`), and the most calls that any
 other number has. `top_lists` adds them up and says what that proves:
 
-    all of it            the lists answer
-    all but the calls of few numbers in few hours   those are counted from the calls
-    not who is in it     the bucket is counted from the calls alone, as is any question with a filter but device and site
+    all of it           the lists answer
+    who is in it        what some numbers called in hours whose lists lack them is counted from the calls
+    nothing             the bucket is counted from the calls alone, as is a question with a filter but device and site
 
 What no list covers is counted from the calls and added.
 """

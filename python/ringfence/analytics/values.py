@@ -71,7 +71,8 @@ WITH now AS MATERIALIZED (
     SELECT hour, sum(calls)::bigint AS calls FROM hour_total
     WHERE dataset = %(dataset)s AND hour >= %(start)s AND hour < %(end)s GROUP BY hour
 ), packed AS MATERIALIZED (
-    SELECT hour, (%(slots)s::integer[])[width_bucket(hour, %(bounds)s::timestamptz[])] AS slot, directions, texts, counts
+    SELECT hour, (%(slots)s::integer[])[width_bucket(hour, %(bounds)s::timestamptz[])] AS slot,
+           directions, texts, counts
     FROM hour_part JOIN now USING (hour, calls)
     WHERE dataset = %(dataset)s AND part = %(part)s AND device_id = 0 AND hour >= %(start)s AND hour < %(end)s
 )
