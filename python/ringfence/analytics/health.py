@@ -6,15 +6,7 @@ from ringfence.analytics.question import Asked, Row
 from ringfence.analytics.spans import Span, spans_of
 
 _HEALTH = """
-WITH heard AS (
-    SELECT (%(slots)s::integer[])[width_bucket(minute, %(bounds)s::timestamptz[])] AS slot, device_id,
-           count(*) AS minutes, (array_agg(clock_offset_us ORDER BY abs(clock_offset_us) DESC))[1] AS offset_us,
-           max(unsent) AS unsent, sum(lost)::bigint AS lost
-    FROM device_minute
-    WHERE minute >= %(start)s AND minute < %(end)s
-      AND (%(devices)s::smallint[] IS NULL OR device_id = ANY(%(devices)s))
-    GROUP BY 1, 2
-), counted AS (
+WITH counted AS (
     SELECT (%(slots)s::integer[])[width_bucket(at, %(bounds)s::timestamptz[])] AS slot, device_id,
            sum(calls)::bigint AS calls
     FROM (
@@ -29,8 +21,19 @@ WITH heard AS (
     ) AS kept
     WHERE %(devices)s::smallint[] IS NULL OR device_id = ANY(%(devices)s)
     GROUP BY 1, 2
+), heard AS (
+    SELECT (%(slots)s::integer[])[width_bucket(minute, %(bounds)s::timestamptz[])] AS slot, device_id,
+           count(*) AS minutes, max(clock_offset_us) AS before_us, min(clock_offset_us) AS behind_us,
+           max(unsent) AS unsent, sum(lost)::bigint AS lost
+    FROM device_minute
+    WHERE minute >= %(start)s AND minute < %(end)s
+      AND (%(devices)s::smallint[] IS NULL OR device_id = ANY(%(devices)s))
+      AND device_id = ANY (ARRAY(SELECT device_id FROM device WHERE kind = %(kind)s UNION
+                                 SELECT device_id FROM counted WHERE calls > 0))
+    GROUP BY 1, 2
 )
-SELECT slot, name, coalesce(calls, 0), coalesce(minutes, 0), offset_us, unsent, lost
+SELECT slot, name, coalesce(calls, 0), coalesce(minutes, 0),
+       CASE WHEN before_us >= -behind_us THEN before_us ELSE behind_us END, unsent, lost
 FROM heard FULL JOIN counted USING (slot, device_id) JOIN device USING (device_id)
 WHERE kind = %(kind)s OR calls > 0
 ORDER BY slot, name
