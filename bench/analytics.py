@@ -60,6 +60,8 @@ _KEPT_OF_HOUR = (
     "SELECT calls, peaks FROM hour_peak WHERE dataset = %s AND hour = %s AND device_id = 0",
     "SELECT device_id, side, calls, most_left, numbers, others, counts, texts FROM hour_top"
     " WHERE dataset = %s AND hour = %s ORDER BY device_id, side",
+    "SELECT part, calls, directions, texts, counts FROM hour_part"
+    " WHERE dataset = %s AND hour = %s AND device_id = 0 ORDER BY part",
 )
 
 
@@ -245,6 +247,7 @@ def main() -> None:
             calls.fill(database, rows, DAYS, end, told, place, DAYS_HERE)
             told(f"filled in {time.perf_counter() - begin:.0f} s")
             filled.write_text(json.dumps({"enum": arguments.enum, "sip": arguments.sip, "end": end.isoformat()}))
+        calls.add_heartbeats(database, DAYS)
         known = json.loads(filled.read_text(encoding="utf-8"))
         total = known["enum"] + known["sip"]
         found = measure(database, place, datetime.fromisoformat(known["end"]), total, arguments.runs)

@@ -7,6 +7,7 @@ hour's peaks and lists are what the leader makes of it, `bench/analytics.py` ask
 from __future__ import annotations
 
 from collections.abc import Iterator
+from datetime import timedelta
 from typing import Any
 
 import duckdb
@@ -18,7 +19,7 @@ from ringfence._native import arrow_to_copy
 from ringfence.analytics.counting import MEASURES
 from ringfence.analytics.values import FACETS, Facet
 from ringfence.mediation.ingest.calls import compute
-from ringfence.mediation.ingest.closing import KEPT_NUMBERS, SIDES
+from ringfence.mediation.ingest.closing import KEPT_NUMBERS, SIDES, keep_parts
 from ringfence.mediation.ingest.rows import arrow_stream
 from ringfence.vocabulary import Dataset, Part
 
@@ -145,6 +146,9 @@ class Counts:
         """COPY what has been counted; the caller commits."""
         for table, found in self._waiting.items():
             copy_rows(connection, table, pa.concat_tables(found))
+        if totals := self._waiting.get("hour_total"):
+            hours = compute.min_max(pa.concat_tables(totals).column("hour")).as_py()
+            keep_parts(connection, self.dataset, hours["min"], hours["max"] + timedelta(hours=1))
         self._waiting.clear()
         with connection.cursor().copy(f"COPY hour_top ({_LIST_COLUMNS}) FROM STDIN".encode()) as copy:
             for row in self._lists:
