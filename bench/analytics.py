@@ -60,8 +60,8 @@ _KEPT_OF_HOUR = (
     "SELECT calls, peaks FROM hour_peak WHERE dataset = %s AND hour = %s AND device_id = 0",
     "SELECT device_id, side, calls, most_left, numbers, others, counts, texts FROM hour_top"
     " WHERE dataset = %s AND hour = %s ORDER BY device_id, side",
-    "SELECT part, calls, directions, texts, counts FROM hour_part"
-    " WHERE dataset = %s AND hour = %s AND device_id = 0 ORDER BY part",
+    "SELECT device_id, part, calls, directions, texts, counts FROM hour_part"
+    " WHERE dataset = %s AND hour = %s ORDER BY device_id, part",
 )
 
 

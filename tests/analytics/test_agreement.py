@@ -419,8 +419,9 @@ def test_an_upgrade_packs_what_was_closed_before_as_the_leader_would_have(busy: 
     busy.add(random.Random(5), "enum-1", 3, late, timedelta(0))
     script = (MIGRATIONS / "0018_months.sql").read_text(encoding="utf-8")
     stale = (
-        "DELETE FROM hour_part WHERE (dataset, hour, calls) NOT IN"
-        " (SELECT dataset, hour, sum(calls) FROM hour_total GROUP BY 1, 2)"
+        "DELETE FROM hour_part WHERE (dataset, hour) NOT IN (SELECT dataset, hour FROM hour_part"
+        " JOIN (SELECT dataset, hour, sum(calls) AS calls FROM hour_total GROUP BY 1, 2) AS now"
+        " USING (dataset, hour, calls) WHERE device_id = 0)"
     )
     with busy.database.connection() as connection:
         assert connection.execute(stale).rowcount

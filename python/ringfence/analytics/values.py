@@ -65,16 +65,23 @@ FROM part_{bucket}
 WHERE dataset = %(dataset)s AND part = %(part)s AND {bucket} >= %(start)s AND {bucket} < %(end)s{conditions}
 GROUP BY 1, 2
 """
-# Of all devices: hours that are packed and have as many calls now as then, and the others as above.
+# By hour: what is packed and has as many calls now as then, and the rest as above.
 _PACKED = """
 WITH now AS MATERIALIZED (
-    SELECT hour, sum(calls)::bigint AS calls FROM hour_total
-    WHERE dataset = %(dataset)s AND hour >= %(start)s AND hour < %(end)s GROUP BY hour
+    SELECT hour, CASE WHEN %(devices)s::smallint[] IS NULL THEN 0 ELSE device_id END AS device_id,
+           sum(calls)::bigint AS calls
+    FROM hour_total
+    WHERE dataset = %(dataset)s AND hour >= %(start)s AND hour < %(end)s
+      AND (%(devices)s::smallint[] IS NULL OR device_id = ANY(%(devices)s))
+    GROUP BY 1, 2
 ), packed AS MATERIALIZED (
-    SELECT hour, (%(slots)s::integer[])[width_bucket(hour, %(bounds)s::timestamptz[])] AS slot,
+    SELECT hour, device_id, (%(slots)s::integer[])[width_bucket(hour, %(bounds)s::timestamptz[])] AS slot,
            directions, texts, counts
-    FROM hour_part JOIN now USING (hour, calls)
-    WHERE dataset = %(dataset)s AND part = %(part)s AND device_id = 0 AND hour >= %(start)s AND hour < %(end)s
+    FROM hour_part JOIN now USING (hour, device_id, calls)
+    WHERE dataset = %(dataset)s AND part = %(part)s AND hour >= %(start)s AND hour < %(end)s
+      AND device_id = ANY (coalesce(%(devices)s::smallint[], ARRAY[0::smallint]))
+), missing AS MATERIALIZED (
+    SELECT hour, device_id FROM now EXCEPT SELECT hour, device_id FROM packed
 )
 SELECT slot, value, sum(calls)::bigint FROM (
     SELECT slot, value, of_value.calls
@@ -83,8 +90,9 @@ SELECT slot, value, sum(calls)::bigint FROM (
     UNION ALL
     SELECT (%(slots)s::integer[])[width_bucket(hour, %(bounds)s::timestamptz[])], value, calls
     FROM part_hour
-    WHERE dataset = %(dataset)s AND part = %(part)s
-      AND hour = ANY (ARRAY(SELECT hour FROM now WHERE NOT EXISTS (SELECT FROM packed WHERE packed.hour = now.hour)))
+    WHERE dataset = %(dataset)s AND part = %(part)s AND hour = ANY (ARRAY(SELECT hour FROM missing))
+      AND EXISTS (SELECT FROM missing WHERE missing.hour = part_hour.hour
+                    AND missing.device_id IN (0, part_hour.device_id))
       AND (%(is_direction)s::smallint IS NULL OR direction = %(is_direction)s)
 ) AS found GROUP BY 1, 2
 """
@@ -117,7 +125,7 @@ def _read_calls(asked: Asked, span: Span, facet: str) -> list[Row]:
 def _read_kept(asked: Asked, span: Span, facet: str) -> list[Row]:
     where, values = kept_conditions(asked)
     values |= {"start": span.start, "end": span.end, "part": int(FACETS[facet].part)}
-    if span.store == "hour" and asked.devices is None:
+    if span.store == "hour":
         values.setdefault("is_direction", None)
         return asked.connection.execute(_PACKED, values).fetchall()
     statement = _KEPT.format(bucket=span.store, conditions=where)

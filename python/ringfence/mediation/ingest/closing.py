@@ -1,7 +1,6 @@
 """Closed hours → what no batch can add up: the busiest second of all devices together, and the most frequent numbers.
 
-Beside these the values of all devices together (countries, codes, rules …), packed: no batch may add these up, for all
-devices' uploads would wait for each other there.
+Beside these calls by value (countries, codes, rules …), packed, of each device and of all together.
 
 The leader makes these of hours that are over; a late batch makes an hour's total differ from the one that it was made
 of, so it is made again, and until then analytics counts the hour's calls instead. Nothing has to be marked, so nothing
@@ -64,21 +63,23 @@ ON CONFLICT (device_id, dataset, hour) DO UPDATE SET calls = excluded.calls, pea
 # A part that the hour has no value of has an empty row.
 _PARTS = """
 INSERT INTO hour_part (hour, calls, device_id, dataset, part, directions, texts, counts)
-SELECT hour, now.calls, 0, %(dataset)s, part,
+SELECT hour, now.calls, device_id, %(dataset)s, part,
        coalesce(array_agg(direction ORDER BY value, direction) FILTER (WHERE value IS NOT NULL), '{}'),
        coalesce(array_agg(value ORDER BY value, direction) FILTER (WHERE value IS NOT NULL), '{}'),
        coalesce(array_agg(found.calls ORDER BY value, direction) FILTER (WHERE value IS NOT NULL), '{}')
 FROM (
-    SELECT hour, sum(calls)::bigint AS calls FROM hour_total
-    WHERE dataset = %(dataset)s AND hour >= %(hour)s AND hour < %(until)s GROUP BY hour
+    SELECT hour, coalesce(device_id, 0)::smallint AS device_id, sum(calls)::bigint AS calls FROM hour_total
+    WHERE dataset = %(dataset)s AND hour >= %(hour)s AND hour < %(until)s
+    GROUP BY GROUPING SETS ((hour, device_id), (hour))
 ) AS now
 CROSS JOIN unnest(%(parts)s::smallint[]) AS part
 LEFT JOIN (
-    SELECT hour, part, direction, value, sum(calls)::bigint AS calls FROM part_hour
+    SELECT hour, coalesce(device_id, 0)::smallint AS device_id, part, direction, value, sum(calls)::bigint AS calls
+    FROM part_hour
     WHERE dataset = %(dataset)s AND hour >= %(hour)s AND hour < %(until)s AND part = ANY(%(parts)s::smallint[])
-    GROUP BY hour, part, direction, value
-) AS found USING (hour, part)
-GROUP BY hour, part, now.calls
+    GROUP BY GROUPING SETS ((hour, device_id, part, direction, value), (hour, part, direction, value))
+) AS found USING (hour, device_id, part)
+GROUP BY hour, device_id, part, now.calls
 ON CONFLICT (device_id, dataset, part, hour) DO UPDATE
 SET calls = excluded.calls, directions = excluded.directions, texts = excluded.texts, counts = excluded.counts
 """
@@ -149,7 +150,7 @@ def close_hour(connection: psycopg.Connection[Any], dataset: Dataset, hour: date
 
 
 def keep_parts(connection: psycopg.Connection[Any], dataset: Dataset, hour: datetime, until: datetime) -> None:
-    """Pack the values of all devices together of the hours from `hour` to `until`; the caller commits."""
+    """Pack calls by value of the hours from `hour` to `until`; the caller commits."""
     parts = [int(part) for part in Part]
     connection.execute(_PARTS, {"dataset": int(dataset), "hour": hour, "until": until, "parts": parts})
 
