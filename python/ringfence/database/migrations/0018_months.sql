@@ -15,23 +15,30 @@ CREATE TABLE hour_part (
 );
 
 -- Hours that are closed; those that have no value of a part have a row too, or they would be looked for again.
+-- All devices together, then each: in one statement PostgreSQL would sort what is in order already.
 INSERT INTO hour_part (hour, calls, device_id, dataset, part, directions, texts, counts)
-SELECT hour, now.calls, device_id, dataset, part,
+SELECT hour, closed.calls, 0, dataset, part,
        coalesce(array_agg(direction ORDER BY value, direction) FILTER (WHERE value IS NOT NULL), '{}'),
        coalesce(array_agg(value ORDER BY value, direction) FILTER (WHERE value IS NOT NULL), '{}'),
        coalesce(array_agg(found.calls ORDER BY value, direction) FILTER (WHERE value IS NOT NULL), '{}')
-FROM (
-    SELECT dataset, hour, coalesce(device_id, 0)::smallint AS device_id, sum(calls)::bigint AS calls FROM hour_total
-    GROUP BY GROUPING SETS ((dataset, hour, device_id), (dataset, hour))
-) AS now
+FROM hour_peak AS closed
+JOIN (SELECT dataset, hour, sum(calls) AS calls FROM hour_total GROUP BY dataset, hour) AS now
+     USING (dataset, hour, calls)
 CROSS JOIN generate_series(1, 8) AS part
 LEFT JOIN (
-    SELECT dataset, hour, coalesce(device_id, 0)::smallint AS device_id, part, direction, value,
-           sum(calls)::bigint AS calls
-    FROM part_hour
-    GROUP BY GROUPING SETS ((dataset, hour, device_id, part, direction, value), (dataset, hour, part, direction, value))
-) AS found USING (dataset, hour, device_id, part)
-WHERE (dataset, hour) IN (
-    SELECT dataset, hour FROM hour_peak AS closed WHERE closed.device_id = 0 AND closed.calls = (
-        SELECT sum(calls) FROM hour_total AS total WHERE total.dataset = closed.dataset AND total.hour = closed.hour))
-GROUP BY dataset, hour, device_id, part, now.calls;
+    SELECT dataset, hour, part, direction, value, sum(calls)::bigint AS calls FROM part_hour
+    GROUP BY dataset, hour, part, direction, value
+) AS found USING (dataset, hour, part)
+WHERE closed.device_id = 0 GROUP BY dataset, hour, part, closed.calls;
+
+INSERT INTO hour_part (hour, calls, device_id, dataset, part, directions, texts, counts)
+SELECT hour, hour_total.calls, device_id, dataset, part, coalesce(directions, '{}'), coalesce(texts, '{}'),
+       coalesce(counts, '{}')
+FROM hour_total
+JOIN (SELECT DISTINCT dataset, hour FROM hour_part) AS closed USING (dataset, hour)
+CROSS JOIN generate_series(1, 8) AS part
+LEFT JOIN (
+    SELECT dataset, hour, device_id, part, array_agg(direction ORDER BY value, direction) AS directions,
+           array_agg(value ORDER BY value, direction) AS texts, array_agg(calls ORDER BY value, direction) AS counts
+    FROM part_hour GROUP BY dataset, part, hour, device_id
+) AS found USING (dataset, hour, device_id, part);
