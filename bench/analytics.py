@@ -3,8 +3,8 @@
 Fills an embedded PostgreSQL and an archive with seeded calls (`bench/calls.py`): the newest days in the database, those
 before in Parquet, as retention leaves a disk that is too small for all. Then it asks each view as the console does, by
 hour and by day, for all devices and for one, and searches the call log (`bench/searches.py`); each figure is the median
-of its runs. Last a disk that fills: retention archives and drops a day while views are asked on. It ends with the RESULT
-line.
+of its runs. Last a disk that fills: retention archives and drops a day while views are asked on. It ends with the
+RESULT line.
 
 `--data FOLDER` keeps what was filled, and asks it again when it is there.
 """
