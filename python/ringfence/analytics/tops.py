@@ -156,7 +156,10 @@ def _from_lists(asked: Asked, sides: tuple[str, ...]) -> dict[int, list[tuple[in
     for hour, ours in hours.items():
         lists.setdefault(slots[hour], []).extend(ours)
     beside = {slot for slot, _, _ in counted}
-    found: dict[int, list[tuple[int, Key]]] = {}
+    # Every part of the period is listed or counted by now: what has neither had no call.
+    found: dict[int, list[tuple[int, Key]]] = {
+        slot: [] for slot in range(len(asked.buckets.keys)) if not lists.get(slot) and slot not in beside
+    }
     for slot, ours in lists.items():
         # The commonest by far: a bucket that is one hour.
         if len(ours) == 1 and slot not in beside and (top := ours[0].top(asked.query.limit)) is not None:
