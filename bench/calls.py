@@ -27,6 +27,14 @@ from ringfence.vocabulary import Dataset
 
 TABLES = {Dataset.ENUM: "enum_event", Dataset.SIP: "sip_event"}
 RULES = 30
+_HEARTBEATS = """
+INSERT INTO device_minute (minute, clock_offset_us, unsent, lost, device_id)
+SELECT minute, hashint4(extract(epoch FROM minute)::integer / 60 + device_id) %% 4000, 0, 0, device_id
+FROM (SELECT date_trunc('day', max(hour), 'UTC') + interval '1 day' AS newest FROM hour_total) AS last,
+     generate_series(newest - %(days)s * interval '1 day', newest - interval '1 minute', interval '1 minute') AS minute,
+     device
+ON CONFLICT DO NOTHING
+"""
 _DAY = timedelta(days=1)
 Told = Callable[[str], None]
 
@@ -105,6 +113,14 @@ class _Fill:
             part = parts.copy_of(connection, self._table, day)
             assert part is not None
             parts.release(connection, part, now)
+
+
+def add_heartbeats(database: Database, days: int) -> None:
+    """What each device said of itself in every minute of `days` whole days before the newest call's midnight."""
+    with database.autocommit() as connection:
+        done = connection.execute(_HEARTBEATS, {"days": days})
+        if done.rowcount:
+            connection.execute("VACUUM ANALYZE device_minute")
 
 
 def _add_devices(connection: psycopg.Connection[Any]) -> None:

@@ -7,6 +7,7 @@ hour's peaks and lists are what the leader makes of it, `bench/analytics.py` ask
 from __future__ import annotations
 
 from collections.abc import Iterator
+from datetime import timedelta
 from typing import Any
 
 import duckdb
@@ -18,7 +19,7 @@ from ringfence._native import arrow_to_copy
 from ringfence.analytics.counting import MEASURES
 from ringfence.analytics.values import FACETS, Facet
 from ringfence.mediation.ingest.calls import compute
-from ringfence.mediation.ingest.closing import KEPT_NUMBERS, SIDES
+from ringfence.mediation.ingest.closing import KEPT_NUMBERS, SIDES, keep_parts
 from ringfence.mediation.ingest.rows import arrow_stream
 from ringfence.vocabulary import Dataset, Part
 
@@ -78,15 +79,27 @@ INSERT INTO up SELECT minute, count(*), device_id FROM (
 ) GROUP BY ALL
 """
 _ALL_UP = "SELECT minute, sum(calls)::BIGINT AS calls, device_id FROM up GROUP BY ALL"
-# Hours of single devices, and of all together as device 0.
-_SETS = "GROUP BY GROUPING SETS ((date_trunc('hour', time), device_id{keys}), (date_trunc('hour', time){keys}))"
-_OF_HOURS = "SELECT date_trunc('hour', time) AS hour, coalesce(device_id, 0)::SMALLINT AS device_id"
-_ALL_CALLS = f"{_OF_HOURS}, count(*) AS calls FROM drawn {_SETS.format(keys='')}"
+# How often each number (or pair) called, by hour and device, and by hour of all devices together as device 0.
+_NUMBERS = """
+CREATE OR REPLACE TEMP TABLE numbers AS
+SELECT date_trunc('hour', time) AS hour, device_id::SMALLINT AS device_id, {keys}, count(*)::INTEGER AS calls
+FROM drawn GROUP BY ALL
+"""
+_TOGETHER = "INSERT INTO numbers SELECT hour, 0, {keys}, sum(calls)::INTEGER FROM numbers GROUP BY ALL"
+_ALL_CALLS = "SELECT hour, device_id, sum(calls)::BIGINT FROM numbers GROUP BY ALL"
+# Only what is called often enough to be in a list is put in order: most numbers of a busy hour call once.
 _TOP = f"""
-SELECT * FROM ({_OF_HOURS}, {{keys}}, count(*)::INTEGER AS calls FROM drawn {_SETS.format(keys=", {keys}")})
+SELECT hour, device_id, {{keys}}, calls FROM numbers JOIN (
+    SELECT hour, device_id, coalesce(max(calls) FILTER (WHERE above > {KEPT_NUMBERS}), 0) AS least
+    FROM (
+        SELECT hour, device_id, calls, sum(count(*)) OVER (PARTITION BY hour, device_id ORDER BY calls DESC) AS above
+        FROM numbers GROUP BY hour, device_id, calls
+    ) GROUP BY hour, device_id
+) USING (hour, device_id) WHERE calls >= least
 QUALIFY row_number() OVER (PARTITION BY hour, device_id ORDER BY calls DESC, {{keys}}) <= {KEPT_NUMBERS + 1}
 ORDER BY hour, device_id, calls DESC, {{keys}}
 """
+_TIME = pa.timestamp("us", "UTC")
 _LIST_COLUMNS = "hour, calls, device_id, dataset, side, most_left, numbers, others, counts, texts"
 
 
@@ -102,6 +115,9 @@ class Counts:
 
     def add(self, drawn: pa.Table) -> None:
         """Count the calls of whole hours."""
+        # Without a zone: DuckDB cuts such times by arithmetic, others by a calendar that costs more than all counts.
+        place = drawn.schema.get_field_index("time")
+        drawn = drawn.set_column(place, "time", drawn.column("time").cast(pa.timestamp("us")))
         self._engine.register("drawn", drawn)
         words = {"dataset": int(self.dataset), "outcome": _OUTCOMES[self.dataset]}
         names = _FIGURES[self.dataset]
@@ -116,10 +132,13 @@ class Counts:
         self._keep("hour_peak", _PEAKS.format(**words))
         if self.dataset is Dataset.SIP:
             self._run(_UP)
-        totals = {(hour, device): calls for hour, device, calls in self._engine.execute(_ALL_CALLS).fetchall()}
-        for side, keys in SIDES.items():
-            found = self._engine.sql(_TOP.format(keys=", ".join(keys))).to_arrow_table()
-            for hour, device, *packed in _packed(found.combine_chunks(), SIDES[side]):
+        for side, columns in SIDES.items():
+            keys = ", ".join(columns)
+            self._run(_NUMBERS.format(keys=keys))
+            self._run(_TOGETHER.format(keys=keys))
+            totals = {(hour, device): calls for hour, device, calls in self._engine.execute(_ALL_CALLS).fetchall()}
+            found = self._engine.sql(_TOP.format(keys=keys)).to_arrow_table()
+            for hour, device, *packed in _packed(found.combine_chunks(), columns):
                 self._lists.append((hour, totals[hour, device], device, int(self.dataset), side, *packed, []))
         self._engine.unregister("drawn")
 
@@ -127,6 +146,9 @@ class Counts:
         """COPY what has been counted; the caller commits."""
         for table, found in self._waiting.items():
             copy_rows(connection, table, pa.concat_tables(found))
+        if totals := self._waiting.get("hour_total"):
+            hours = compute.min_max(pa.concat_tables(totals).column("hour")).as_py()
+            keep_parts(connection, self.dataset, hours["min"], hours["max"] + timedelta(hours=1))
         self._waiting.clear()
         with connection.cursor().copy(f"COPY hour_top ({_LIST_COLUMNS}) FROM STDIN".encode()) as copy:
             for row in self._lists:
@@ -156,7 +178,9 @@ class Counts:
         return _BY_VALUE.format(dataset=int(self.dataset), part=int(facet.part), value=value, source=source)
 
     def _keep(self, table: str, statement: str) -> None:
-        self._waiting.setdefault(table, []).append(self._engine.sql(statement).to_arrow_table())
+        found: pa.Table = self._engine.sql(statement).to_arrow_table()
+        zoned = [field.with_type(_TIME) if pa.types.is_timestamp(field.type) else field for field in found.schema]
+        self._waiting.setdefault(table, []).append(found.cast(pa.schema(zoned)))
 
     def _run(self, statement: str) -> None:
         self._engine.execute(statement).fetchall()

@@ -412,6 +412,26 @@ def test_an_upgrade_counts_what_was_stored_before_as_ingest_would_have(busy: Wor
         assert by_upgrade[table] == by_ingest[table], table
 
 
+def test_an_upgrade_packs_what_was_closed_before_as_the_leader_would_have(busy: World) -> None:
+    while close_hours(busy.database, NOW, 200):
+        pass
+    late = busy.events[Dataset.ENUM][0]["time"]  # makes its hour stale, which is then not packed
+    busy.add(random.Random(5), "enum-1", 3, late, timedelta(0))
+    script = (MIGRATIONS / "0018_months.sql").read_text(encoding="utf-8")
+    stale = (
+        "DELETE FROM hour_part WHERE (dataset, hour) NOT IN (SELECT dataset, hour FROM hour_part"
+        " JOIN (SELECT dataset, hour, sum(calls) AS calls FROM hour_total GROUP BY 1, 2) AS now"
+        " USING (dataset, hour, calls) WHERE device_id = 0)"
+    )
+    with busy.database.connection() as connection:
+        assert connection.execute(stale).rowcount
+        by_leader = _everything(connection, "hour_part")
+        connection.execute("TRUNCATE hour_part")
+        connection.execute(script[script.index("-- Hours that are closed") :].encode())
+        assert _everything(connection, "hour_part") == by_leader
+        assert by_leader
+
+
 def _everything(connection: Connection, table: str) -> list[str]:
     """The rows of a table, in order; nothing is 0."""
     rows = connection.execute(f"SELECT row_to_json({table}) FROM {table}".encode()).fetchall()

@@ -218,7 +218,7 @@ def test_every_view_equals_a_plain_count_after_late_batches(
     with database.connection() as connection:
         connection.execute(
             "TRUNCATE enum_event, call_minute, call_quarter, call_hour, part_quarter, part_hour, call_second,"
-            " hour_total, hour_peak, hour_top"
+            " hour_total, hour_peak, hour_top, hour_part"
         )
     add_calls([{"time": NOON - timedelta(days=300)}], device="enum-1")
     start, end = NOON + timedelta(hours=span[0]), NOON + timedelta(hours=span[1])

@@ -11,9 +11,10 @@ from datetime import UTC, datetime, timedelta
 from functools import partial
 from pathlib import Path
 from typing import Any
+from unittest.mock import Mock
 
 import pytest
-from tests.analytics import plain
+from tests.analytics import plain, test_agreement
 from tests.analytics.test_agreement import (
     DEVICES,
     FALL_BACK,
@@ -27,6 +28,7 @@ from tests.analytics.test_agreement import (
 )
 from tests.storage.conftest import Make, Storage
 
+from ringfence.analytics import tops
 from ringfence.analytics.calls import CallFilter, find_calls, read_call, read_calls
 from ringfence.analytics.enforcement.question import EnforcementQuery
 from ringfence.analytics.enforcement.report import prove
@@ -35,6 +37,7 @@ from ringfence.analytics.recorded import read_calls as read_recorded
 from ringfence.analytics.views import GROUPINGS, AnalyticsQuery, EventFilter, run_query, views_of
 from ringfence.database.columnar import columnar_reader
 from ringfence.errors import UnavailableError
+from ringfence.mediation.ingest import closing
 from ringfence.mediation.ingest.closing import close_hours
 from ringfence.storage.archive.parts import all_parts
 from ringfence.vocabulary import Dataset
@@ -145,6 +148,34 @@ def test_every_question_has_the_same_answer_when_days_are_archived(busy: World, 
         buckets = plain.per_bucket(events, key)
         assert_agrees(busy, dataset, grouping, {**period, "filter": wanted}, events, buckets)
     assert len(replayed(busy)) == len(busy.events[Dataset.ENUM])
+
+
+def test_what_cut_lists_leave_open_and_seconds_are_counted_in_the_archive_too(
+    busy: World, storage: Make, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    at = FALL_BACK - timedelta(hours=5)
+    monkeypatch.setattr(test_agreement, "NUMBERS", ("+12105550100",) * 40 + test_agreement.NUMBERS)
+    for device in ("enum-1", "probe-1"):
+        busy.add(random.Random(1), device, 200, at, timedelta(hours=1))
+    monkeypatch.setattr(closing, "KEPT_NUMBERS", 2)
+    while close_hours(busy.database, LATER, 200):
+        pass
+    count_some = Mock(wraps=tops._count_some)
+    monkeypatch.setattr(tops, "_count_some", count_some)
+    month = {"start": FALL_BACK - timedelta(hours=31), "end": LATER, "limit": 1}
+    hour = {"start": at, "end": at + timedelta(minutes=40)}
+
+    def ask() -> list[object]:
+        return [
+            *(busy.ask(dataset, f"top_{of}", "period", **month) for dataset in Dataset for of in ("source", "pair")),
+            *(busy.ask(dataset, view, "second", **hour) for dataset in Dataset for view in ("calls", "peak_cps")),
+            busy.ask(Dataset.ENUM, "calls", "second", **hour, filter=EventFilter(source="+12105550100")),
+        ]
+
+    before = ask()
+    assert count_some.called, "no list left a number open: the test does not test"
+    archive(busy, storage, tmp_path)
+    assert ask() == before
 
 
 def test_a_single_call_is_found_by_its_name_when_its_day_is_archived(

@@ -153,6 +153,7 @@ def test_only_the_owner_writes_a_table() -> None:
         "hour_total": {"mediation"},
         "hour_peak": {"mediation"},
         "hour_top": {"mediation"},
+        "hour_part": {"mediation"},
         "rule_minute": {"mediation"},
         "rule_hour": {"mediation"},
         "site": {"mediation", "database"},

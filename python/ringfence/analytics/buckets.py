@@ -48,6 +48,11 @@ FROM (
          AS candidate
 ) AS cut ORDER BY bound
 """
+# A statement that has been asked often is planned for any values: its buckets, hundreds of them, are then cast anew for
+# every row, and no plan is made for the period that is asked for. Compiling takes longer than a good plan runs.
+_LIMITS = sql.SQL(
+    "SET LOCAL statement_timeout = {}; SET LOCAL plan_cache_mode = force_custom_plan; SET LOCAL jit = off"
+)
 _UNITS = {"hour_of_week": "hour"}
 _STEPS = {"hour": timedelta(minutes=15), "day": timedelta(hours=12), "week": timedelta(hours=12)}
 _IS_ZONE = "SELECT now() AT TIME ZONE %s"
@@ -113,7 +118,7 @@ def cut_period(connection: psycopg.Connection, grouping: str, zone: str, start: 
 def time_limit(connection: psycopg.Connection, seconds: float = QUERY_TIMEOUT_S) -> Iterator[None]:
     """Bound the statements inside. One that takes longer ends as UnavailableError, never as an empty result."""
     # SET, which unlike a SELECT does not fix the state that a transaction sees.
-    connection.execute(sql.SQL("SET LOCAL statement_timeout = {}").format(sql.Literal(max(1, int(seconds * 1000)))))
+    connection.execute(_LIMITS.format(sql.Literal(max(1, int(seconds * 1000)))))
     try:
         yield
     except psycopg.errors.QueryCanceled:

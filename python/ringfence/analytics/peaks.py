@@ -7,11 +7,13 @@ minute and device are added up here.
 
 from __future__ import annotations
 
+from bisect import bisect_right
 from datetime import datetime, timedelta
 from typing import Any
 
 from ringfence.analytics.counting import count, raw_conditions, read_calls_together
 from ringfence.analytics.question import TABLES, Asked, Row
+from ringfence.analytics.spans import gaps_between, whole_hours
 
 _SECONDS = """
 SELECT (%(slots)s::integer[])[width_bucket(second, %(bounds)s::timestamptz[])], max(calls)
@@ -27,30 +29,26 @@ FROM call_second
 WHERE dataset = %(dataset)s AND minute >= %(start)s AND minute < %(end)s AND device_id = ANY(%(devices)s::smallint[])
 GROUP BY 1
 """
-# Of several: minutes of hours that are closed and unchanged (only for all devices), and all others by their seconds.
+# Of all devices: hours that are closed and unchanged.
+_CLOSED = """
+SELECT hour, peaks FROM hour_peak JOIN (
+    SELECT hour, sum(calls)::bigint AS calls FROM hour_total
+    WHERE dataset = %(dataset)s AND hour > %(start)s::timestamptz - interval '1 hour' AND hour < %(end)s
+    GROUP BY hour
+) AS now USING (hour, calls)
+WHERE dataset = %(dataset)s AND device_id = 0
+"""
+# Of several devices, and of hours that are not closed: the sixty counts of each minute, added up.
 _TOGETHER = """
-WITH closed AS MATERIALIZED (
-    SELECT hour, peaks FROM hour_peak JOIN (
-        SELECT hour, sum(calls) AS calls FROM hour_total
-        WHERE dataset = %(dataset)s AND hour > %(start)s::timestamptz - interval '1 hour' AND hour < %(end)s
-        GROUP BY hour
-    ) AS now USING (hour, calls)
-    WHERE dataset = %(dataset)s AND device_id = 0 AND %(devices)s::smallint[] IS NULL
-), minutes AS (
-    SELECT hour + (place - 1) * interval '1 minute' AS minute, peak
-    FROM closed, unnest(peaks) WITH ORDINALITY AS of_minute (peak, place)
-    UNION ALL
-    SELECT minute, max(calls)::integer FROM (
-        SELECT minute, place, sum(of_second.calls) AS calls
-        FROM call_second, unnest(call_second.calls) WITH ORDINALITY AS of_second (calls, place)
-        WHERE dataset = %(dataset)s AND minute >= %(start)s AND minute < %(end)s
-          AND (%(devices)s::smallint[] IS NULL OR device_id = ANY(%(devices)s))
-          AND NOT EXISTS (SELECT FROM closed WHERE hour = date_trunc('hour', minute, 'UTC'))
-        GROUP BY minute, place
-    ) AS seconds GROUP BY minute
-)
-SELECT (%(slots)s::integer[])[width_bucket(minute, %(bounds)s::timestamptz[])], max(peak)
-FROM minutes WHERE minute >= %(start)s AND minute < %(end)s GROUP BY 1
+SELECT (%(slots)s::integer[])[width_bucket(minute, %(bounds)s::timestamptz[])], max(calls)::bigint
+FROM (
+    SELECT minute, sum(of_second.calls) AS calls
+    FROM unnest(%(begins)s::timestamptz[], %(ends)s::timestamptz[]) AS gap (begins, ends)
+    JOIN call_second ON minute >= gap.begins AND minute < gap.ends,
+         unnest(call_second.calls) WITH ORDINALITY AS of_second (calls, place)
+    WHERE dataset = %(dataset)s AND (%(devices)s::smallint[] IS NULL OR device_id = ANY(%(devices)s))
+    GROUP BY minute, place
+) AS seconds GROUP BY 1
 """
 
 # Each call that was up at some instant of the grid adds one at the first such instant, and takes it away at the first
@@ -91,8 +89,11 @@ FROM (
 
 def fetch_peak_cps(asked: Asked) -> list[Row]:
     """(bucket, calls, most calls in one second)."""
-    peaks = _peaks(asked)
     counts = count(asked, ("calls",))
+    if asked.query.grouping == "second":  # of one second each
+        peaks = {slot: figures["calls"] for (slot,), figures in counts.items()}
+    else:
+        peaks = _peaks(asked)
     return [
         (key, counts.get((slot,), {"calls": 0})["calls"], peaks.get(slot, 0))
         for slot, key in enumerate(asked.buckets.keys)
@@ -119,12 +120,38 @@ def fetch_concurrent(asked: Asked) -> list[Row]:
 
 def _peaks(asked: Asked) -> dict[int, int]:
     where, values = raw_conditions(asked)
-    if _is_of_calls(asked) or asked.query.grouping == "second":
+    if _is_of_calls(asked):
         statement = _SECONDS.format(table=TABLES[asked.query.dataset], conditions=where)
         return dict(read_calls_together(asked, statement, values))
     values["dataset"] = int(asked.query.dataset)
-    statement = _MINUTES if asked.devices is not None and len(asked.devices) == 1 else _TOGETHER
-    return dict(asked.connection.execute(statement.encode(), values).fetchall())
+    if asked.devices is not None and len(asked.devices) == 1:
+        return dict(asked.connection.execute(_MINUTES, values).fetchall())
+    found, hours = ({}, set()) if asked.devices is not None else _closed_peaks(asked, values)
+    gaps = gaps_between(asked.buckets.start, asked.buckets.end, hours)
+    values |= {"begins": [begin for begin, _ in gaps], "ends": [end for _, end in gaps]}
+    for slot, peak in asked.connection.execute(_TOGETHER, values):
+        found[slot] = max(found.get(slot, 0), peak)
+    return found
+
+
+def _closed_peaks(asked: Asked, values: dict[str, Any]) -> tuple[dict[int, int], set[datetime]]:
+    """What the closed hours say of each slot, and which hours these are."""
+    buckets = asked.buckets
+    slots = whole_hours(buckets)
+    found: dict[int, int] = {}
+    hours: set[datetime] = set()
+    with asked.connection.cursor(binary=True) as cursor:
+        for hour, peaks in cursor.execute(_CLOSED, values):
+            hours.add(hour)
+            if hour in slots:
+                found[slots[hour]] = max(found.get(slots[hour], 0), *peaks)
+                continue
+            for place, peak in enumerate(peaks):
+                minute = hour + timedelta(minutes=place)
+                if buckets.start <= minute < buckets.end:
+                    slot = buckets.slots[bisect_right(buckets.bounds, minute) - 1]
+                    found[slot] = max(found.get(slot, 0), peak)
+    return found, hours
 
 
 def _up(asked: Asked, step_s: int, until: datetime) -> dict[int, tuple[int, int]]:

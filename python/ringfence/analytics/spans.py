@@ -8,6 +8,7 @@ Quarters fit the buckets of every time zone, hours those whose bounds are whole 
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 
@@ -64,3 +65,34 @@ def _down(moment: datetime, unit: timedelta) -> datetime:
 
 def _up(moment: datetime, unit: timedelta) -> datetime:
     return moment + (_EPOCH - moment) % unit
+
+
+def whole_hours(buckets: Buckets) -> dict[datetime, int]:
+    """Hours of UTC that lie wholly in one bucket → its slot."""
+    found: dict[datetime, int] = {}
+    for index, slot in enumerate(buckets.slots):
+        begin, end = piece(buckets, index)
+        hour = _up(begin, HOUR)
+        while hour + HOUR <= end:
+            found[hour] = slot
+            hour += HOUR
+    return found
+
+
+def piece(buckets: Buckets, index: int) -> tuple[datetime, datetime]:
+    """The part of a piece that the period covers."""
+    following = buckets.bounds[index + 1] if index + 1 < len(buckets.bounds) else buckets.end
+    return max(buckets.bounds[index], buckets.start), min(following, buckets.end)
+
+
+def gaps_between(start: datetime, end: datetime, hours: Iterable[datetime]) -> list[tuple[datetime, datetime]]:
+    """The parts of [start, end) that none of these hours covers, ascending."""
+    gaps: list[tuple[datetime, datetime]] = []
+    at = start
+    for hour in sorted(hours):
+        if at < hour:
+            gaps.append((at, min(hour, end)))
+        at = max(at, hour + HOUR)
+    if at < end:
+        gaps.append((at, end))
+    return gaps

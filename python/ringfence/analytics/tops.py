@@ -1,32 +1,26 @@
 """Who calls and is called most: top sources, destinations and pairs of each bucket, exact.
 
 Of closed hours the thousand most frequent numbers are kept (`mediation.ingest.closing`), and the most calls that any
-other number has. Adding lists up is exact where it can be proved: a number that is missing from some list may have had
-at most what that list left out. With L the N-th highest sum:
+other number has. `top_lists` adds them up and says what that proves:
 
-    proved, when no number that is missing from a list can reach L, and all lists together leave out less than L
+    all of it           the lists answer
+    who is in it        what some numbers called in hours whose lists lack them is counted from the calls
+    nothing             the bucket is counted from the calls alone, as is a question with a filter but device and site
 
-What no list covers is counted from the calls and added. A bucket that is not proved, and any question with a filter but
-device and site, is counted from the calls alone.
+What no list covers is counted from the calls and added.
 """
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Sequence
-from dataclasses import dataclass
+from collections.abc import Callable, Sequence
 from datetime import datetime
-from typing import Any, TypeAlias
-
-import pyarrow as pa
-import pyarrow.compute as pc
+from typing import Any
 
 from ringfence.analytics.buckets import Buckets
 from ringfence.analytics.counting import SLOT, raw_conditions, read_calls, read_calls_together
 from ringfence.analytics.question import TABLES, Asked, Row
-from ringfence.analytics.spans import HOUR
-
-compute: Any = pc
-Key: TypeAlias = tuple[str, ...]
+from ringfence.analytics.spans import HOUR, gaps_between, piece, whole_hours
+from ringfence.analytics.top_lists import KeptList, Key, Numbers, Open, Sums, Texts, ranked
 
 _SIDES = {("source",): 1, ("destination",): 2, ("source", "destination"): 3}
 # What stands for a side: `+` and its number, else the raw text, else the word of its class.
@@ -44,6 +38,11 @@ _ALL = """
 SELECT {slot} AS slot, {shown}, count(*) AS calls
 FROM {table} WHERE time >= %(start)s AND time < %(end)s{conditions} GROUP BY slot, {keys}
 """
+# Of an hour of UTC, only of these numbers.
+_SOME = """
+SELECT date_trunc('hour', time) AS hour, {shown}, count(*) AS calls
+FROM {table} WHERE time >= %(start)s AND time < %(end)s{conditions} GROUP BY hour, {keys}
+"""
 # Lists of hours that have as many calls now as when they were made.
 _LISTS = """
 SELECT hour, most_left, numbers, others, counts, texts
@@ -60,12 +59,10 @@ SELECT hour, count(*) FROM hour_total WHERE dataset = %(dataset)s AND hour >= %(
 """
 
 
-@dataclass(frozen=True)
-class _Lists:
-    """Numbers of closed hours, a row for each number of each list: its slot, key, calls, and what its list left out."""
-
-    rows: pa.Table
-    left: dict[int, int]  # slot → what all its lists left out at most, added up
+# More runs of time than this are not asked for one by one: those that are nearest to each other are asked for at once.
+_MOST_ASKED = 40
+# More parts of the period than this are not counted beside lists: then all is counted from the calls anyway.
+_MOST_GAPS = 200
 
 
 def by_calls(*sides: str) -> Callable[[Asked], list[Row]]:
@@ -103,9 +100,7 @@ def _from_calls(asked: Asked, sides: Sequence[str], slots: set[int]) -> dict[int
     ):
         runs = [(asked.buckets.start, asked.buckets.end)]
     else:
-        runs = _runs(asked.buckets, slots)
-    if len(runs) > _MOST_ASKED:
-        runs = [(runs[0][0], runs[-1][1])]
+        runs = _joined(_runs(asked.buckets, slots))
     for start, end in runs:
         where, values = raw_conditions(asked)
         statement = _statement(_TOP, asked, sides, where)
@@ -122,7 +117,7 @@ def _runs(buckets: Buckets, slots: set[int]) -> list[tuple[datetime, datetime]]:
     for index, slot in enumerate(buckets.slots):
         if slot not in slots:
             continue
-        begin, end = _piece(buckets, index)
+        begin, end = piece(buckets, index)
         if runs and runs[-1][1] == begin:
             runs[-1] = (runs[-1][0], end)
         else:
@@ -130,9 +125,13 @@ def _runs(buckets: Buckets, slots: set[int]) -> list[tuple[datetime, datetime]]:
     return runs
 
 
-def _piece(buckets: Buckets, index: int) -> tuple[datetime, datetime]:
-    following = buckets.bounds[index + 1] if index + 1 < len(buckets.bounds) else buckets.end
-    return max(buckets.bounds[index], buckets.start), min(following, buckets.end)
+def _joined(runs: list[tuple[datetime, datetime]]) -> list[tuple[datetime, datetime]]:
+    """At most _MOST_ASKED runs: those with the least time between them are put together."""
+    if len(runs) <= _MOST_ASKED:
+        return runs
+    between = sorted(range(1, len(runs)), key=lambda index: runs[index][0] - runs[index - 1][1], reverse=True)
+    first = [0, *sorted(between[: _MOST_ASKED - 1])]
+    return [(runs[begin][0], runs[end - 1][1]) for begin, end in zip(first, [*first[1:], len(runs)], strict=True)]
 
 
 def _statement(template: str, asked: Asked, sides: Sequence[str], where: str) -> str:
@@ -147,15 +146,30 @@ def _statement(template: str, asked: Asked, sides: Sequence[str], where: str) ->
 
 def _from_lists(asked: Asked, sides: tuple[str, ...]) -> dict[int, list[tuple[int, Key]]]:
     """The top of each slot that the kept lists prove, where they cover its whole hours; the rest of it from calls."""
-    hours, lists = _read_lists(asked, sides)
-    counted = _rest(asked, sides, hours)
-    if counted is None:
+    hours = _read_lists(asked, sides)
+    gaps = gaps_between(asked.buckets.start, asked.buckets.end, hours)
+    if len(gaps) > _MOST_GAPS or not hours:
         return {}
-    return _proved(lists, counted, asked)
+    counted = [row for gap in gaps for row in _count_all(asked, sides, *gap)]
+    slots = whole_hours(asked.buckets)
+    lists: dict[int, list[KeptList]] = {}
+    for hour, ours in hours.items():
+        lists.setdefault(slots[hour], []).extend(ours)
+    beside = {slot for slot, _, _ in counted}
+    # Every part of the period is listed or counted by now: what has neither had no call.
+    found: dict[int, list[tuple[int, Key]]] = {
+        slot: [] for slot in range(len(asked.buckets.keys)) if not lists.get(slot) and slot not in beside
+    }
+    for slot, ours in lists.items():
+        # The commonest by far: a bucket that is one hour.
+        if len(ours) == 1 and slot not in beside and (top := ours[0].top(asked.query.limit)) is not None:
+            found[slot] = top
+    several = {slot: ours for slot, ours in lists.items() if slot in beside or len(ours) > 1}
+    return found | _added_up(asked, sides, Sums(several, counted, len(sides)))
 
 
-def _read_lists(asked: Asked, sides: tuple[str, ...]) -> tuple[dict[datetime, int], _Lists]:
-    """The closed hours that lie wholly in one bucket, with their slots; and their lists."""
+def _read_lists(asked: Asked, sides: tuple[str, ...]) -> dict[datetime, list[KeptList]]:
+    """The closed hours that lie wholly in one bucket, with their lists; those without a call have none."""
     values: dict[str, Any] = {
         "dataset": int(asked.query.dataset),
         "side": _SIDES[sides],
@@ -164,169 +178,80 @@ def _read_lists(asked: Asked, sides: tuple[str, ...]) -> tuple[dict[datetime, in
         "devices": asked.devices,
         "together": asked.devices is None,
     }
-    slots = {hour: slot for hour, slot in _whole_hours(asked.buckets).items() if hour >= asked.kept.hours}
+    whole = {hour for hour in whole_hours(asked.buckets) if hour >= asked.kept.hours}
     expected: dict[datetime, int] = dict(asked.connection.execute(_EXPECTED.encode(), values).fetchall())
-    lists: dict[datetime, list[Row]] = {}
+    lists: dict[datetime, list[KeptList]] = {}
     with asked.connection.cursor(binary=True) as cursor:
-        for hour, *row in cursor.execute(_LISTS.encode(), values):
-            if hour in slots:
-                lists.setdefault(hour, []).append(tuple(row))
-    hours = {
-        hour: slot
-        for hour, slot in slots.items()
-        if len(lists.get(hour, []))
-        == (min(1, expected.get(hour, 0)) if asked.devices is None else expected.get(hour, 0))
-    }
-    tables: list[pa.Table] = []
-    left: dict[int, int] = {}
-    for hour, slot in hours.items():
-        for most_left, *columns in lists.get(hour, []):
-            left[slot] = left.get(slot, 0) + most_left
-            tables.append(_list_table(slot, most_left, *columns))
-    rows = pa.concat_tables(tables) if tables else _list_table(0, 0, b"", b"", b"", [])
-    return hours, _Lists(rows, left)
+        for hour, *columns in cursor.execute(_LISTS.encode(), values):
+            if hour in whole:
+                lists.setdefault(hour, []).append(KeptList(hour, *columns))
+    wanted = {hour: min(1, count) if asked.devices is None else count for hour, count in expected.items()}
+    return {hour: lists.get(hour, []) for hour in whole if len(lists.get(hour, [])) == wanted.get(hour, 0)}
 
 
-def _list_table(
-    slot: int, most_left: int, numbers: bytes, others: bytes | None, counts: bytes, texts: list[str]
-) -> pa.Table:
-    size = len(counts) // 4
-    key = _shown(numbers, texts, size)
-    other = pa.repeat(pa.scalar(""), size) if others is None else _shown(others, texts, size)
-    calls = pa.Array.from_buffers(pa.int32(), size, [None, pa.py_buffer(counts)]).cast(pa.int64())
-    return pa.table(
-        {
-            "slot": pa.repeat(pa.scalar(slot, pa.int32()), size),
-            "key": key,
-            "other": other,
-            "calls": calls,
-            "left": pa.repeat(pa.scalar(most_left, pa.int64()), size),
-        }
-    )
+def _count_all(asked: Asked, sides: Sequence[str], start: datetime, end: datetime) -> list[tuple[int, Key, int]]:
+    """Every number's calls of a time that no list covers: (slot, what is shown, calls)."""
+    where, values = raw_conditions(asked)
+    rows = read_calls(asked, _statement(_ALL, asked, sides, where), {**values, "start": start, "end": end})
+    return [(slot, tuple(key), calls) for slot, *key, calls in rows]
 
 
-def _shown(numbers: bytes, texts: list[str], size: int) -> pa.Array[Any]:
-    """Packed numbers as they are shown: a number's digits (the plus comes last of all), or `=` and the text."""
-    packed = pa.Array.from_buffers(pa.int64(), size, [None, pa.py_buffer(numbers)])
-    shown = packed.cast(pa.utf8())
-    if not texts:
-        return shown
-    place = compute.subtract(pa.scalar(-1, pa.int64()), packed)
-    is_text = compute.less(packed, pa.scalar(0, pa.int64()))
-    words = pa.array([f"={text}" for text in texts], pa.utf8())
-    return compute.if_else(is_text, words.take(compute.if_else(is_text, place, pa.scalar(0, pa.int64()))), shown)  # type: ignore[no-any-return]
-
-
-def _whole_hours(buckets: Buckets) -> dict[datetime, int]:
-    """Hours of UTC that lie wholly in one bucket → its slot."""
-    found: dict[datetime, int] = {}
-    for index, slot in enumerate(buckets.slots):
-        begin, end = _piece(buckets, index)
-        hour = begin.replace(minute=0, second=0, microsecond=0)
-        hour += HOUR if hour < begin else HOUR * 0
-        while hour + HOUR <= end:
-            found[hour] = slot
-            hour += HOUR
-    return found
-
-
-# More runs of buckets than this take longer one by one, each in the archive too, than all between them at once.
-_MOST_ASKED = 24
-# More time than this is not put together from calls beside lists: then all is counted from the calls anyway.
-_MOST_RUNS = 200
-
-
-def _rest(asked: Asked, sides: Sequence[str], hours: dict[datetime, int]) -> pa.Table | None:
-    """Every number's calls of the time that no list covers; None when that is most of it."""
-    gaps: list[tuple[datetime, datetime]] = []
-    at = asked.buckets.start
-    for hour in [*sorted(hours), None]:
-        until = asked.buckets.end if hour is None else hour
-        if at < until:
-            gaps.append((at, until))
-        at = until + HOUR
-    if len(gaps) > _MOST_RUNS or not hours:
-        return None
-    tables = []
-    for start, end in gaps:
-        where, values = raw_conditions(asked)
-        rows = read_calls(asked, _statement(_ALL, asked, sides, where), {**values, "start": start, "end": end})
-        tables.append(_counted(rows, len(sides)))
-    return pa.concat_tables(tables) if tables else _counted([], len(sides))
-
-
-def _counted(rows: Sequence[Row], sides: int) -> pa.Table:
-    def packed(text: str) -> str:
-        return text[1:] if text.startswith("+") and text[1:].isdigit() else f"={text}"
-
-    return pa.table(
-        {
-            "slot": pa.array([row[0] for row in rows], pa.int32()),
-            "key": pa.array([packed(row[1]) for row in rows], pa.utf8()),
-            "other": pa.array([packed(row[2]) if sides > 1 else "" for row in rows], pa.utf8()),
-            "calls": pa.array([row[-1] for row in rows], pa.int64()),
-            "left": pa.array([0] * len(rows), pa.int64()),
-        }
-    )
-
-
-def _proved(lists: _Lists, counted: pa.Table, asked: Asked) -> dict[int, list[tuple[int, Key]]]:
-    """The top of each slot for which the rule in this file's head holds."""
-    sums = (
-        pa.concat_tables([lists.rows, counted])
-        .group_by(["slot", "key", "other"])
-        .aggregate([("calls", "sum"), ("left", "sum")])
-        .sort_by("slot")
-    )
-    found: dict[int, list[tuple[int, Key]]] = {}
-    limit = asked.query.limit
-    for slot, here in _by_slot(sums):
-        left = lists.left.get(slot, 0)
-        # What a number may have beyond its sum: what the lists left out that it is not on.
-        beyond = compute.subtract(pa.scalar(left, pa.int64()), here.column("left_sum"))
-        here = here.append_column("most", compute.add(here.column("calls_sum"), beyond))
-        candidates = here.take(
-            compute.select_k_unstable(here, min(here.num_rows, 2 * limit + 50), [("most", "descending")])
-        )
-        top = _ranked(candidates, limit, left)
-        if top is not None and (candidates.num_rows == here.num_rows or _is_below(candidates, top, limit)):
-            found[slot] = top
+def _added_up(asked: Asked, sides: Sequence[str], sums: Sums) -> dict[int, list[tuple[int, Key]]]:
+    """The top of each slot that the sums prove, with what they leave open counted from the calls."""
+    tops = dict(sums.tops(asked.query.limit))
+    left_open = [one for top in tops.values() for one in top.open]
+    counted = _count_some(asked, sides, left_open, sums.texts) if left_open else {}
+    for one in left_open:
+        # What the hour's other lists say of it is in what was counted.
+        more = sum(counted.get((hour, one.numbers), 0) - said for hour, said in one.hours.items())
+        tops[one.slot].calls[one.numbers] += more
+    found = {}
+    for slot, top in tops.items():
+        shown = [(calls, tuple(map(sums.texts.shown, numbers[: len(sides)]))) for numbers, calls in top.calls.items()]
+        found[slot] = ranked(((calls, key) for calls, key in shown if calls), asked.query.limit)
     return {slot: top for slot, top in found.items() if top}
 
 
-def _by_slot(sums: pa.Table) -> Iterator[tuple[int, pa.Table]]:
-    """The rows of each slot that has some; they are in order of slots."""
-    runs = compute.run_end_encode(sums.column("slot").combine_chunks())
-    start = 0
-    for slot, end in zip(runs.values.to_pylist(), runs.run_ends.to_pylist(), strict=True):
-        yield slot, sums.slice(start, end - start)
-        start = end
-
-
-def _is_below(candidates: pa.Table, top: list[tuple[int, Key]], limit: int) -> bool:
-    """Whether what is not among the candidates cannot reach the top: the lowest candidate bounds it."""
-    lowest = compute.min(candidates.column("most")).as_py()
-    return len(top) == limit and lowest is not None and lowest < top[-1][0]
-
-
-def _ranked(candidates: pa.Table, limit: int, left: int) -> list[tuple[int, Key]] | None:
-    """The candidates' top; None unless it is proved."""
-    rows = sorted(
-        (
-            (-calls, _text(key), _text(other) if other else "", most)
-            for key, other, calls, most in zip(
-                *(candidates.column(name).to_pylist() for name in ("key", "other", "calls_sum", "most")), strict=True
-            )
-        ),
+def _count_some(
+    asked: Asked, sides: Sequence[str], wanted: Sequence[Open], texts: Texts
+) -> dict[tuple[datetime, Numbers], int]:
+    """(hour, number) → calls, of the hours in which the lists left these numbers out, all at one go."""
+    hours = sorted({hour for one in wanted for hour in one.hours})
+    where, values = raw_conditions(asked)
+    values |= {"start": hours[0], "end": hours[-1] + HOUR}
+    runs: list[str] = []
+    # What lies between has its own lists; both engines pass over days and row groups of other times.
+    for place, (begin, end) in enumerate(_runs_of(hours)):
+        values |= {f"begin_{place}": begin, f"end_{place}": end}
+        runs.append(f"time >= %(begin_{place})s AND time < %(end_{place})s")
+    where += f" AND ({' OR '.join(runs)})"
+    shown = []
+    for place, side in enumerate(sides):
+        of_side = {one.numbers[place] for one in wanted}
+        values[f"of_{side}"] = [number for number in of_side if number > 0]
+        if any(number < 0 for number in of_side):
+            where += f" AND ({side} = ANY(%(of_{side})s::bigint[]) OR {side} = 0)"
+            shown.append(f"{_SHOWN.format(side=side)} AS {side}_shown")
+        else:
+            where += f" AND {side} = ANY(%(of_{side})s::bigint[])"
+            shown.append(f"{side} AS {side}_shown")
+    statement = _SOME.format(
+        shown=", ".join(shown),
+        keys=", ".join(f"{side}_shown" for side in sides),
+        table=TABLES[asked.query.dataset],
+        conditions=where,
     )
-    top = rows[:limit]
-    lowest = -top[-1][0] if len(top) == limit else 0
-    if (left >= lowest and left > 0) or any(most != -calls for calls, _, _, most in top):
-        return None
-    if any(most >= lowest and most != -calls for calls, _, _, most in rows[limit:]):
-        return None
-    return [(-calls, (key, other) if other else (key,)) for calls, key, other, _ in top]
+    found: dict[tuple[datetime, Numbers], int] = {}
+    for hour, *key, calls in read_calls(asked, statement, values):
+        one, other = (*(texts.number_of(side) if isinstance(side, str) else side for side in key), 0)[:2]
+        found[hour, (one, other)] = found.get((hour, (one, other)), 0) + calls
+    return found
 
 
-def _text(packed: str) -> str:
-    return packed[1:] if packed.startswith("=") else f"+{packed}"
+def _runs_of(hours: Sequence[datetime]) -> list[tuple[datetime, datetime]]:
+    """Hours in order, with those that follow each other put together."""
+    runs: list[tuple[datetime, datetime]] = []
+    for hour in hours:
+        begin = runs.pop()[0] if runs and runs[-1][1] == hour else hour
+        runs.append((begin, hour + HOUR))
+    return runs

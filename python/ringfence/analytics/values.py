@@ -65,6 +65,37 @@ FROM part_{bucket}
 WHERE dataset = %(dataset)s AND part = %(part)s AND {bucket} >= %(start)s AND {bucket} < %(end)s{conditions}
 GROUP BY 1, 2
 """
+# By hour: what is packed and has as many calls now as then, and the rest as above.
+_PACKED = """
+WITH now AS MATERIALIZED (
+    SELECT hour, CASE WHEN %(devices)s::smallint[] IS NULL THEN 0 ELSE device_id END AS device_id,
+           sum(calls)::bigint AS calls
+    FROM hour_total
+    WHERE dataset = %(dataset)s AND hour >= %(start)s AND hour < %(end)s
+      AND (%(devices)s::smallint[] IS NULL OR device_id = ANY(%(devices)s))
+    GROUP BY 1, 2
+), packed AS MATERIALIZED (
+    SELECT hour, device_id, (%(slots)s::integer[])[width_bucket(hour, %(bounds)s::timestamptz[])] AS slot,
+           directions, texts, counts
+    FROM hour_part JOIN now USING (hour, device_id, calls)
+    WHERE dataset = %(dataset)s AND part = %(part)s AND hour >= %(start)s AND hour < %(end)s
+      AND device_id = ANY (coalesce(%(devices)s::smallint[], ARRAY[0::smallint]))
+), missing AS MATERIALIZED (
+    SELECT hour, device_id FROM now EXCEPT SELECT hour, device_id FROM packed
+)
+SELECT slot, value, sum(calls)::bigint FROM (
+    SELECT slot, value, of_value.calls
+    FROM packed, unnest(directions, texts, counts) AS of_value (direction, value, calls)
+    WHERE %(is_direction)s::smallint IS NULL OR direction = %(is_direction)s
+    UNION ALL
+    SELECT (%(slots)s::integer[])[width_bucket(hour, %(bounds)s::timestamptz[])], value, calls
+    FROM part_hour
+    WHERE dataset = %(dataset)s AND part = %(part)s AND hour = ANY (ARRAY(SELECT hour FROM missing))
+      AND EXISTS (SELECT FROM missing WHERE missing.hour = part_hour.hour
+                    AND missing.device_id IN (0, part_hour.device_id))
+      AND (%(is_direction)s::smallint IS NULL OR direction = %(is_direction)s)
+) AS found GROUP BY 1, 2
+"""
 _RULES = "SELECT rule_id, name FROM policy_rule WHERE rule_id = ANY(%s)"
 
 
@@ -75,7 +106,7 @@ def count_values(asked: Asked, facet: str) -> Counter[tuple[int, str]]:
     found: Counter[tuple[int, str]] = Counter()
     for span in spans_of(asked.buckets, asked.query.grouping, asked.kept, is_kept=is_kept):
         for slot, value, calls in (_read_calls if span.store == "calls" else _read_kept)(asked, span, facet):
-            found[slot, value] += calls
+            found[slot, value] = found.get((slot, value), 0) + calls
     return found
 
 
@@ -94,6 +125,9 @@ def _read_calls(asked: Asked, span: Span, facet: str) -> list[Row]:
 def _read_kept(asked: Asked, span: Span, facet: str) -> list[Row]:
     where, values = kept_conditions(asked)
     values |= {"start": span.start, "end": span.end, "part": int(FACETS[facet].part)}
+    if span.store == "hour":
+        values.setdefault("is_direction", None)
+        return asked.connection.execute(_PACKED, values).fetchall()
     statement = _KEPT.format(bucket=span.store, conditions=where)
     return asked.connection.execute(statement.encode(), values).fetchall()
 
@@ -102,9 +136,9 @@ def by_value(facet: str) -> Callable[[Asked], list[Row]]:
     """A view with a row (bucket, word, calls) for each value that a bucket has, the most frequent first."""
 
     def fetch(asked: Asked) -> list[Row]:
-        word = FACETS[facet].word
-        return _ordered(asked, [(slot, word(value), calls) for (slot, value), calls in
-                                count_values(asked, facet).items()])  # fmt: skip
+        counts = count_values(asked, facet)
+        words = {value: FACETS[facet].word(value) for value in {value for _, value in counts}}
+        return _ordered(asked, [(slot, words[value], calls) for (slot, value), calls in counts.items()])
 
     return fetch
 
@@ -141,5 +175,7 @@ def fetch_rules(asked: Asked) -> list[Row]:
 
 def _ordered(asked: Asked, rows: list[Row]) -> list[Row]:
     """By bucket, then by calls, then by word; with the bucket's key in place of its number."""
-    rows.sort(key=lambda row: (row[0], *(-calls for calls in row[2:]), str(row[1])))
-    return [(asked.buckets.keys[row[0]], *row[1:]) for row in rows]
+    keys = asked.buckets.keys
+    # Sorted as they are, without a key for each: there may be fifty thousand.
+    ordered = sorted([(slot, *[-count for count in counts], str(word), word) for slot, word, *counts in rows])
+    return [(keys[slot], word, *[-count for count in counts]) for slot, *counts, _, word in ordered]

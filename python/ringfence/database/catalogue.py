@@ -59,6 +59,7 @@ CATALOGUE: tuple[StoredTable, ...] = (
     StoredTable("hour_total", "hour", Kept.HOURS, False),
     StoredTable("hour_peak", "hour", Kept.HOURS, False),
     StoredTable("hour_top", "hour", Kept.HOURS, False),
+    StoredTable("hour_part", "hour", Kept.HOURS, False),
 )
 
 

@@ -45,6 +45,7 @@ WHERE attrelid = to_regclass(%s) AND attnum > 0 AND NOT attisdropped ORDER BY at
 _PLACEHOLDER = re.compile(r"%\((\w+)\)s|%%")
 _MACROS = """
 CREATE TEMPORARY MACRO width_bucket(moment, bounds) AS {width_bucket};
+CREATE TEMPORARY MACRO date_bin(step, moment, origin) AS time_bucket(step, moment, origin);
 """
 _ANY_BOUNDS = "len(list_filter(bounds, lambda bound: bound <= moment))"
 # Of equal distance, as most are: no search through the list for each row.

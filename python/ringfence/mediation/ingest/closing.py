@@ -1,5 +1,7 @@
 """Closed hours → what no batch can add up: the busiest second of all devices together, and the most frequent numbers.
 
+Beside these calls by value (countries, codes, rules …), packed, of each device and of all together.
+
 The leader makes these of hours that are over; a late batch makes an hour's total differ from the one that it was made
 of, so it is made again, and until then analytics counts the hour's calls instead. Nothing has to be marked, so nothing
 can be forgotten, whatever commits when.
@@ -15,7 +17,7 @@ from typing import Any
 import psycopg
 
 from ringfence.database.connection import Database
-from ringfence.vocabulary import Dataset
+from ringfence.vocabulary import Dataset, Part
 
 ALL_DEVICES = 0
 # Numbers that are kept of an hour and device: as many as a top view may ask for.
@@ -57,6 +59,29 @@ SELECT 0, %(dataset)s, %(hour)s, %(calls)s, ARRAY(
         GROUP BY minute, place
     ) AS seconds USING (minute) GROUP BY minute ORDER BY minute)
 ON CONFLICT (device_id, dataset, hour) DO UPDATE SET calls = excluded.calls, peaks = excluded.peaks
+"""
+# A part that the hour has no value of has an empty row.
+_PARTS = """
+INSERT INTO hour_part (hour, calls, device_id, dataset, part, directions, texts, counts)
+SELECT hour, now.calls, device_id, %(dataset)s, part,
+       coalesce(array_agg(direction ORDER BY value, direction) FILTER (WHERE value IS NOT NULL), '{}'),
+       coalesce(array_agg(value ORDER BY value, direction) FILTER (WHERE value IS NOT NULL), '{}'),
+       coalesce(array_agg(found.calls ORDER BY value, direction) FILTER (WHERE value IS NOT NULL), '{}')
+FROM (
+    SELECT hour, coalesce(device_id, 0)::smallint AS device_id, sum(calls)::bigint AS calls FROM hour_total
+    WHERE dataset = %(dataset)s AND hour >= %(hour)s AND hour < %(until)s
+    GROUP BY GROUPING SETS ((hour, device_id), (hour))
+) AS now
+CROSS JOIN unnest(%(parts)s::smallint[]) AS part
+LEFT JOIN (
+    SELECT hour, coalesce(device_id, 0)::smallint AS device_id, part, direction, value, sum(calls)::bigint AS calls
+    FROM part_hour
+    WHERE dataset = %(dataset)s AND hour >= %(hour)s AND hour < %(until)s AND part = ANY(%(parts)s::smallint[])
+    GROUP BY GROUPING SETS ((hour, device_id, part, direction, value), (hour, part, direction, value))
+) AS found USING (hour, device_id, part)
+GROUP BY hour, device_id, part, now.calls
+ON CONFLICT (device_id, dataset, part, hour) DO UPDATE
+SET calls = excluded.calls, directions = excluded.directions, texts = excluded.texts, counts = excluded.counts
 """
 # The word of a class that has neither number nor text is what people see (`analytics.words`).
 _TEXT = """CASE WHEN {side} = 0 THEN coalesce({side}_raw, (ARRAY['absent', 'number', 'extension', 'anonymous',
@@ -107,6 +132,7 @@ def close_hour(connection: psycopg.Connection[Any], dataset: Dataset, hour: date
     totals[ALL_DEVICES] = sum(totals.values())
     values = {"dataset": int(dataset), "hour": hour, "kept": KEPT_NUMBERS}
     connection.execute(_PEAKS, {**values, "calls": totals[ALL_DEVICES]})
+    keep_parts(connection, dataset, hour, hour + timedelta(hours=1))
     stored = connection.execute(_STORED.format(table=TABLES[dataset]).encode(), values).fetchone()
     if stored is None or stored[0] != totals[ALL_DEVICES]:
         return  # calls of it were dropped by age: what was made of them stays
@@ -121,6 +147,12 @@ def close_hour(connection: psycopg.Connection[Any], dataset: Dataset, hour: date
             connection.execute(
                 _KEEP_TOP, {**values, **packed, "side": side, "device_id": device_id, "calls": totals.get(device_id, 0)}
             )
+
+
+def keep_parts(connection: psycopg.Connection[Any], dataset: Dataset, hour: datetime, until: datetime) -> None:
+    """Pack calls by value of the hours from `hour` to `until`; the caller commits."""
+    parts = [int(part) for part in Part]
+    connection.execute(_PARTS, {"dataset": int(dataset), "hour": hour, "until": until, "parts": parts})
 
 
 def _packed(rows: list[tuple[Any, ...]]) -> dict[str, Any]:
