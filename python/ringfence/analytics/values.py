@@ -105,7 +105,11 @@ def count_values(asked: Asked, facet: str) -> Counter[tuple[int, str]]:
     is_kept = asked.query.filter.given - {"site"} <= OF_VALUES
     found: Counter[tuple[int, str]] = Counter()
     for span in spans_of(asked.buckets, asked.query.grouping, asked.kept, is_kept=is_kept):
-        for slot, value, calls in (_read_calls if span.store == "calls" else _read_kept)(asked, span, facet):
+        rows = (_read_calls if span.store == "calls" else _read_kept)(asked, span, facet)
+        if not found and span.store != "calls":  # a row a value: there may be fifty thousand
+            dict.update(found, {(slot, value): calls for slot, value, calls in rows})
+            continue
+        for slot, value, calls in rows:
             found[slot, value] = found.get((slot, value), 0) + calls
     return found
 
@@ -138,7 +142,11 @@ def by_value(facet: str) -> Callable[[Asked], list[Row]]:
     def fetch(asked: Asked) -> list[Row]:
         counts = count_values(asked, facet)
         words = {value: FACETS[facet].word(value) for value in {value for _, value in counts}}
-        return _ordered(asked, [(slot, words[value], calls) for (slot, value), calls in counts.items()])
+        shown = {value: (str(word), word) for value, word in words.items()}
+        keys = asked.buckets.keys
+        # Sorted as they are, without a key for each.
+        ordered = sorted([(slot, -calls, *shown[value]) for (slot, value), calls in counts.items()])
+        return [(keys[slot], word, -calls) for slot, calls, _, word in ordered]
 
     return fetch
 
