@@ -90,7 +90,7 @@ TEST_WORKERS ?= 3
 .PHONY: test-python
 test-python: $(STAMPS) ## Unit, integration, browser and system tests
 	$(call say,Python tests)
-	@$(BIN)/python -m pytest -n $(TEST_WORKERS) --dist loadgroup --no-loadscope-reorder -m "not load"
+	@$(BIN)/python -m pytest -n $(TEST_WORKERS) --dist loadfile --no-loadscope-reorder -m "not load"
 	@$(BIN)/python -m pytest -m load
 
 PACKAGES := build/packages

@@ -32,17 +32,14 @@ quick_passwords.use()
 
 # Folders whose files take longest, for they start processes and browsers. They go first, so that no worker is left with
 # one of them when all else is done.
-_LONG = ("console", "system", "campaign", "failover", "sbc", "cli", "edge")
-# A browser, a seeded database and an application serve all files of a folder; a worker has all its files.
-_TOGETHER = ("console",)
+_LONG = ("system", "campaign", "console", "sbc", "cli", "edge")
 
 _TEMPLATE = "ringfence_template"
 _numbers = count(1)
 
 
-@pytest.hookimpl(tryfirst=True)
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
-    """Order folders by how long their files take, and say what goes to one worker: a file, or a whole folder."""
+    """Order folders by how long their files take."""
     tests = Path(__file__).parent
 
     def place(item: pytest.Item) -> int:
@@ -50,9 +47,6 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
         return _LONG.index(folder) if folder in _LONG else len(_LONG)
 
     items.sort(key=place)
-    for item in items:
-        file = item.path.relative_to(tests)
-        item.add_marker(pytest.mark.xdist_group(file.parts[0] if file.parts[0] in _TOGETHER else str(file)))
 
 
 @pytest.fixture(scope="session")
