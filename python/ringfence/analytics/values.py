@@ -105,12 +105,11 @@ def count_values(asked: Asked, facet: str) -> Counter[tuple[int, str]]:
     is_kept = asked.query.filter.given - {"site"} <= OF_VALUES
     found: Counter[tuple[int, str]] = Counter()
     for span in spans_of(asked.buckets, asked.query.grouping, asked.kept, is_kept=is_kept):
-        rows = (_read_calls if span.store == "calls" else _read_kept)(asked, span, facet)
-        if not found and span.store != "calls":  # a row a value: there may be fifty thousand
-            dict.update(found, {(slot, value): calls for slot, value, calls in rows})
-            continue
-        for slot, value, calls in rows:
-            found[slot, value] = found.get((slot, value), 0) + calls
+        if span.store == "calls":
+            for slot, value, calls in _read_calls(asked, span, facet):
+                found[slot, value] += calls
+        else:  # each value once; a Counter adds them to what is there
+            found.update({(slot, value): calls for slot, value, calls in _read_kept(asked, span, facet)})
     return found
 
 
@@ -142,11 +141,7 @@ def by_value(facet: str) -> Callable[[Asked], list[Row]]:
     def fetch(asked: Asked) -> list[Row]:
         counts = count_values(asked, facet)
         words = {value: FACETS[facet].word(value) for value in {value for _, value in counts}}
-        shown = {value: (str(word), word) for value, word in words.items()}
-        keys = asked.buckets.keys
-        # Sorted as they are, without a key for each.
-        ordered = sorted([(slot, -calls, *shown[value]) for (slot, value), calls in counts.items()])
-        return [(keys[slot], word, -calls) for slot, calls, _, word in ordered]
+        return _ordered(asked, [(slot, words[value], calls) for (slot, value), calls in counts.items()])
 
     return fetch
 
@@ -184,6 +179,5 @@ def fetch_rules(asked: Asked) -> list[Row]:
 def _ordered(asked: Asked, rows: list[Row]) -> list[Row]:
     """By bucket, then by calls, then by word; with the bucket's key in place of its number."""
     keys = asked.buckets.keys
-    # Sorted as they are, without a key for each: there may be fifty thousand.
-    ordered = sorted([(slot, *[-count for count in counts], str(word), word) for slot, word, *counts in rows])
-    return [(keys[slot], word, *[-count for count in counts]) for slot, *counts, _, word in ordered]
+    ordered = sorted(rows, key=lambda row: (row[0], *[-count for count in row[2:]], str(row[1])))
+    return [(keys[slot], *rest) for slot, *rest in ordered]
