@@ -12,7 +12,7 @@ What no list covers is counted from the calls and added.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from datetime import datetime
 from typing import Any
 
@@ -112,16 +112,15 @@ def _from_calls(asked: Asked, sides: Sequence[str], slots: set[int]) -> dict[int
 
 
 def _runs(buckets: Buckets, slots: set[int]) -> list[tuple[datetime, datetime]]:
-    """The time of these slots, each run of neighbours once."""
+    """The time that these slots cover, with pieces that follow each other put together."""
+    return _connected(piece(buckets, index) for index, slot in enumerate(buckets.slots) if slot in slots)
+
+
+def _connected(parts: Iterable[tuple[datetime, datetime]]) -> list[tuple[datetime, datetime]]:
+    """Parts of time in order, with those that follow each other put together."""
     runs: list[tuple[datetime, datetime]] = []
-    for index, slot in enumerate(buckets.slots):
-        if slot not in slots:
-            continue
-        begin, end = piece(buckets, index)
-        if runs and runs[-1][1] == begin:
-            runs[-1] = (runs[-1][0], end)
-        else:
-            runs.append((begin, end))
+    for begin, end in parts:
+        runs.append((runs.pop()[0] if runs and runs[-1][1] == begin else begin, end))
     return runs
 
 
@@ -221,7 +220,7 @@ def _count_some(
     values |= {"start": hours[0], "end": hours[-1] + HOUR}
     runs: list[str] = []
     # What lies between has its own lists; both engines pass over days and row groups of other times.
-    for place, (begin, end) in enumerate(_runs_of(hours)):
+    for place, (begin, end) in enumerate(_connected((hour, hour + HOUR) for hour in hours)):
         values |= {f"begin_{place}": begin, f"end_{place}": end}
         runs.append(f"time >= %(begin_{place})s AND time < %(end_{place})s")
     where += f" AND ({' OR '.join(runs)})"
@@ -246,12 +245,3 @@ def _count_some(
         one, other = (*(texts.number_of(side) if isinstance(side, str) else side for side in key), 0)[:2]
         found[hour, (one, other)] = found.get((hour, (one, other)), 0) + calls
     return found
-
-
-def _runs_of(hours: Sequence[datetime]) -> list[tuple[datetime, datetime]]:
-    """Hours in order, with those that follow each other put together."""
-    runs: list[tuple[datetime, datetime]] = []
-    for hour in hours:
-        begin = runs.pop()[0] if runs and runs[-1][1] == hour else hour
-        runs.append((begin, hour + HOUR))
-    return runs
