@@ -64,7 +64,7 @@ def test_hello_names_who_answered_though_another_is_in_use_by_then(mediation: Fa
         try:
             asking = asyncio.create_task(client.hello("enum", "test", 1, 0))
             await asyncio.sleep(0)
-            client.home.failed(0)  # as another part does that met an error
+            client.home.failed(0, "no answer")  # as another part does that met an error
             return (await asking).address, client.address
         finally:
             await client.close()

@@ -107,7 +107,21 @@ def test_a_cluster_made_anew_counts_and_the_one_that_was_left_only_with_a_higher
 def test_a_stale_mediation_is_left_for_the_next() -> None:
     home = Home(("http://a", "http://b"))
     home.answered(0, term(2))
-    home.failed(0)
+    home.failed(0, "no answer")
     with pytest.raises(StaleMediationError, match=r"http://b: has epoch 1, but epoch 2 was seen"):
         home.answered(1, term(1))
     assert home.address == "http://a"
+
+
+def test_a_mediation_that_is_left_is_named_once_with_what_was_wrong_with_it(capsys: pytest.CaptureFixture[str]) -> None:
+    """Also when the scout met the failure, and every other part was called away before it heard of it."""
+    home = Home(("http://a", "http://b"))
+    home.failed(0, "mediation http://a: certificate has expired")
+    home.failed(1, "mediation http://b: no answer")
+    home.settle(1)
+    told = capsys.readouterr().out
+    assert told.count("edge.mediation_changed") == 1
+    assert "certificate has expired" in told
+    home.answered(1, term(2))
+    home.settle(0)
+    assert "another has a higher term" in capsys.readouterr().out

@@ -38,6 +38,8 @@ class Home:
         self.generation = 0
         # The last one that answered while it was in use.
         self._settled = 0
+        # What was wrong with that one, as it was last seen.
+        self._why = ""
         self._moved = asyncio.Event()
 
     @property
@@ -52,14 +54,17 @@ class Home:
             if used == self.current:
                 self._settle()
             return
-        self.failed(used)
-        raise StaleMediationError(
+        stale = StaleMediationError(
             f"mediation {self.addresses[used]}: has epoch {term.epoch if term else 'none'}, "
             f"but epoch {known.epoch if known else '?'} was seen: it is not the active one any more"
         )
+        self.failed(used, stale.message)
+        raise stale
 
-    def failed(self, used: int) -> None:
+    def failed(self, used: int, why: str) -> None:
         """No answer, or a bad one. Several parts may fail on the same address: only the first turns to the next."""
+        if used == self._settled:
+            self._why = why
         if used == self.current:
             self.current = (used + 1) % len(self.addresses)
             self.generation += 1
@@ -79,9 +84,11 @@ class Home:
                 return
 
     def _settle(self) -> None:
+        # Whoever asked there may have been called away before it heard what was wrong: it is told here, once.
+        why, self._why = self._why or "another has a higher term", ""
         if self._settled == self.current:
             return
-        log.warning("edge.mediation_changed", left=self.addresses[self._settled], to=self.address)
+        log.warning("edge.mediation_changed", left=self.addresses[self._settled], to=self.address, why=why)
         self._settled = self.current
         moved, self._moved = self._moved, asyncio.Event()
         moved.set()

@@ -246,15 +246,17 @@ class MediationClient:
                 method, _PREFIX + path, timeout=timeout, headers=headers, **request
             )
         except (httpx.HTTPError, httpx.InvalidURL, OSError) as error:
-            self.home.failed(used)
-            why = str(error) or type(error).__name__
-            raise UnavailableError(f"mediation {self.addresses[used]}: {why}") from None
+            raise self._unavailable(used, str(error) or type(error).__name__) from None
         if response.status_code >= httpx.codes.INTERNAL_SERVER_ERROR:
-            self.home.failed(used)
-            raise UnavailableError(f"mediation {self.addresses[used]}: answers {_reason(response)}")
+            raise self._unavailable(used, f"answers {_reason(response)}")
         _raise_refusal(self.addresses[used], response)
         self.home.answered(used, Term.parse(response.headers.get(HEADER)))
         return response
+
+    def _unavailable(self, used: int, what: str) -> UnavailableError:
+        error = UnavailableError(f"mediation {self.addresses[used]}: {what}")
+        self.home.failed(used, error.message)
+        return error
 
 
 def _open(address: str, identity: Identity) -> httpx.AsyncClient:
