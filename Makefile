@@ -25,12 +25,18 @@ help: ## Show the targets
 setup: ## Prepare the environment: .venv with the ringfence command, data plane built
 	@$(MAKE) --no-print-directory -j2 $(VENV)/python.stamp $(VENV)/dist.stamp
 
-$(VENV)/python.stamp: requirements/dev.lock
+# uv takes a seventh of pip's time. It is told what pip is told by its environment: the index, and the machine's authorities.
+PIP := $(BIN)/python -m pip install --disable-pip-version-check --no-input --no-compile --require-hashes
+UV := env UV_SYSTEM_CERTS=true $(if $(PIP_INDEX_URL),UV_DEFAULT_INDEX=$(PIP_INDEX_URL)) \
+  $(BIN)/uv pip install --python $(BIN)/python --no-deps --require-hashes
+
+$(VENV)/python.stamp: requirements/installer.lock requirements/dev.lock
 	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11))' || { echo "make: Python 3.11 or newer is needed, $(PYTHON) is older" >&2; exit 1; }
-	$(call say,Python packages into $(VENV) (about a minute the first time))
+	$(call say,Python packages into $(VENV) (some seconds the first time))
 	@$(PYTHON) -m venv $(VENV)
-	@$(BIN)/python -m pip install --disable-pip-version-check --no-input --progress-bar off --no-compile --require-hashes -r requirements/dev.lock \
-	  | awk '/^Collecting/ { printf "  %s\n", $$2; fflush() } /^Successfully/ { print "  installed" }'
+	@$(PIP) --only-binary :all: -r requirements/installer.lock >/dev/null && $(UV) -r requirements/dev.lock || { \
+	  echo "  uv cannot install here, pip does: some minutes" >&2; \
+	  $(PIP) --progress-bar off -r requirements/dev.lock | awk '/^Collecting/ { printf "  %s\n", $$2; fflush() } /^Successfully/ { print "  installed" }'; }
 	@printf '%s\n' '$(CURDIR)/python' > "$$($(BIN)/python -c 'import sysconfig; print(sysconfig.get_path("purelib"))')/ringfence.pth"
 	@printf '#!%s\nfrom ringfence.cli.main import run\nrun()\n' '$(CURDIR)/$(BIN)/python' > $(BIN)/ringfence && chmod +x $(BIN)/ringfence
 	@touch $@
@@ -193,6 +199,7 @@ bench-failover: $(VENV)/dist.stamp ## Lose a site with ten million events under 
 
 .PHONY: lock
 lock: ## Renew the lock files from pyproject.toml and Cargo.toml (needs uv)
+	@echo uv | uv pip compile --quiet --upgrade --python-version 3.11 --generate-hashes --no-annotate --no-header --no-emit-index-url -o requirements/installer.lock -
 	@uv pip compile --quiet --upgrade --python-version 3.11 --generate-hashes --no-annotate --no-header --no-emit-index-url --extra dev pyproject.toml -o requirements/dev.lock
 	@uv pip compile --quiet --python-version 3.11 --generate-hashes --no-annotate --no-header --no-emit-index-url -c requirements/dev.lock pyproject.toml -o requirements/runtime.lock
 	@cargo update

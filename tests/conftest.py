@@ -9,16 +9,14 @@ from collections.abc import Iterator
 from itertools import count
 from pathlib import Path
 
-import psycopg
 import pytest
 from hypothesis import settings
-from psycopg import conninfo, sql
 from tests import quick_passwords
 from tests.mediation_server import RunningMediation
+from tests.suite_server import SuiteServer
 
-from ringfence.database.cluster import APPLICATION, remove_cluster
+from ringfence.database.cluster import remove_cluster
 from ringfence.database.connection import Database
-from ringfence.database.embedded import EmbeddedServer
 from ringfence.database.migrate import migrate
 from ringfence.settings import Settings
 
@@ -50,18 +48,14 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
 
 
 @pytest.fixture(scope="session")
-def postgres_server() -> Iterator[EmbeddedServer]:
+def postgres_server() -> Iterator[SuiteServer]:
     """One embedded PostgreSQL for the whole test session."""
     # A folder of our own that the server's user may enter: pytest's are closed to others.
     data = Path(tempfile.mkdtemp(prefix="ringfence-test-"))
     data.chmod(0o755)
-    server = EmbeddedServer(Settings(data=data))
+    server = SuiteServer(Settings(data=data))
     try:
         server.start()
-        with psycopg.connect(server.superuser_url, autocommit=True) as connection:
-            # Hundreds of databases come and go, and none outlives the session: no need to wait for the disk.
-            connection.execute("ALTER SYSTEM SET fsync = off")
-            connection.execute("SELECT pg_reload_conf()")
         yield server
     finally:
         server.stop()
@@ -70,9 +64,9 @@ def postgres_server() -> Iterator[EmbeddedServer]:
 
 
 @pytest.fixture(scope="session")
-def _database_template(postgres_server: EmbeddedServer) -> str:
-    _create(postgres_server, _TEMPLATE)
-    database = Database(_url(postgres_server, _TEMPLATE), pool_size=2)
+def _database_template(postgres_server: SuiteServer) -> str:
+    postgres_server.create(_TEMPLATE)
+    database = Database(postgres_server.url_of(_TEMPLATE), pool_size=2)
     try:
         migrate(database)
     finally:
@@ -81,15 +75,17 @@ def _database_template(postgres_server: EmbeddedServer) -> str:
 
 
 @pytest.fixture
-def empty_database(postgres_server: EmbeddedServer) -> Iterator[Database]:
+def empty_database(postgres_server: SuiteServer) -> Iterator[Database]:
     """A database without our schema."""
-    yield from _fresh(postgres_server, None)
+    with postgres_server.database(f"ringfence_test_{next(_numbers)}") as database:
+        yield database
 
 
 @pytest.fixture
-def database(postgres_server: EmbeddedServer, _database_template: str) -> Iterator[Database]:
+def database(postgres_server: SuiteServer, _database_template: str) -> Iterator[Database]:
     """A migrated database of this test's own."""
-    yield from _fresh(postgres_server, _database_template)
+    with postgres_server.database(f"ringfence_test_{next(_numbers)}", _database_template) as database:
+        yield database
 
 
 @pytest.fixture
@@ -97,28 +93,3 @@ def mediation(database: Database, tmp_path: Path) -> Iterator[RunningMediation]:
     """A mediation serving HTTP on a free port of loopback, on a database of this test's own."""
     with RunningMediation(database, tmp_path / "data") as running:
         yield running
-
-
-def _fresh(server: EmbeddedServer, template: str | None) -> Iterator[Database]:
-    name = f"ringfence_test_{next(_numbers)}"
-    _create(server, name, template)
-    database = Database(_url(server, name), pool_size=8)
-    try:
-        yield database
-    finally:
-        database.close()
-        with psycopg.connect(server.superuser_url, autocommit=True) as connection:
-            connection.execute(sql.SQL("DROP DATABASE IF EXISTS {} WITH (FORCE)").format(sql.Identifier(name)))
-
-
-def _create(server: EmbeddedServer, name: str, template: str | None = None) -> None:
-    with psycopg.connect(server.superuser_url, autocommit=True) as connection:
-        connection.execute(
-            sql.SQL("CREATE DATABASE {} OWNER {} TEMPLATE {}").format(
-                sql.Identifier(name), sql.Identifier(APPLICATION), sql.Identifier(template or "template1")
-            )
-        )
-
-
-def _url(server: EmbeddedServer, name: str) -> str:
-    return conninfo.make_conninfo(server.url, dbname=name)

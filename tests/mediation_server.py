@@ -6,10 +6,11 @@ import threading
 from collections.abc import Callable
 from pathlib import Path
 from time import monotonic, sleep
-from types import TracebackType
+from types import SimpleNamespace, TracebackType
 from typing import Any, Self
 
 import httpx
+import nicegui.ui_run_with
 
 from ringfence.accounts.credentials import create_token
 from ringfence.database.connection import Database
@@ -22,6 +23,9 @@ from ringfence.mediation.sites import ensure_first_site
 from ringfence.settings import AccountsSettings, MailSettings, Settings
 from ringfence.trust.verification import Trust, verify_argument
 from ringfence.vocabulary import Role
+
+# NiceGUI looks for its server among all objects of the process, which are many in a test run. Nobody asks it for that.
+setattr(nicegui.ui_run_with, "gc", SimpleNamespace(get_objects=list))  # noqa: B010 - it is not exported
 
 
 class RunningMediation:

@@ -15,9 +15,8 @@ import schemathesis
 from hypothesis import HealthCheck, Phase, given, settings
 from schemathesis.core.result import Ok
 from tests.mediation_server import RunningMediation
-from tests.own_database import own_database
+from tests.suite_server import SuiteServer
 
-from ringfence.database.embedded import EmbeddedServer
 from ringfence.vocabulary import Role
 
 _LONG = int(os.environ.get("RINGFENCE_TEST_REQUESTS", "0"))
@@ -68,12 +67,12 @@ class Search:
 
 @pytest.fixture(scope="module")
 def subject(
-    postgres_server: EmbeddedServer, _database_template: str, tmp_path_factory: pytest.TempPathFactory
+    postgres_server: SuiteServer, _database_template: str, tmp_path_factory: pytest.TempPathFactory
 ) -> Iterator[RunningMediation]:
     """A mediation that takes any number of requests."""
     rates = {"requests_burst": 1_000_000, "requests_per_second": 100_000}
     with (
-        own_database(postgres_server, _database_template, "ringfence_requests") as database,
+        postgres_server.database("ringfence_requests", _database_template) as database,
         RunningMediation(database, tmp_path_factory.mktemp("requests") / "data", api=rates) as mediation,
     ):
         yield mediation

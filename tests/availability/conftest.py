@@ -6,15 +6,14 @@ from collections.abc import Iterator
 from datetime import UTC, datetime
 from pathlib import Path
 
-import psycopg
 import pytest
 from psycopg import sql
 from tests.availability.ssh_server import ssh_server
 from tests.cli.conftest import ringfence
+from tests.suite_server import SuiteServer
 
 from ringfence.database.cluster import APPLICATION
 from ringfence.database.connection import Database
-from ringfence.database.embedded import EmbeddedServer
 from ringfence.mediation.sites import ensure_first_site
 from ringfence.settings import Settings, SiteSettings
 
@@ -23,7 +22,7 @@ NOW = datetime(2026, 3, 1, 4, 30, tzinfo=UTC)
 
 
 @pytest.fixture
-def may_make_databases(postgres_server: EmbeddedServer) -> Iterator[None]:
+def may_make_databases(postgres_server: SuiteServer) -> Iterator[None]:
     """The application's role may make databases, as a restore into an external server needs it."""
     _alter(postgres_server, "CREATEDB")
     yield
@@ -43,6 +42,5 @@ def settings_of(database: Database, data: Path, **backup: object) -> Settings:
     return Settings.model_validate({"data": data, "database": {"url": database.url}, "backup": {"jobs": 2, **backup}})
 
 
-def _alter(server: EmbeddedServer, attribute: str) -> None:
-    with psycopg.connect(server.superuser_url, autocommit=True) as connection:
-        connection.execute(sql.SQL("ALTER ROLE {} " + attribute).format(sql.Identifier(APPLICATION)))
+def _alter(server: SuiteServer, attribute: str) -> None:
+    server.execute(sql.SQL("ALTER ROLE {} " + attribute).format(sql.Identifier(APPLICATION)))

@@ -11,15 +11,13 @@ from pathlib import Path
 from time import monotonic
 
 import httpx
-import psycopg
-from psycopg import conninfo, sql
 from tests.cli.conftest import run_ringfence
 from tests.environment import environment
 from tests.mediation_server import wait_until
+from tests.suite_server import SuiteServer
 from tests.warm import SERVERS, WarmProcess
 
 from ringfence.database.connection import Database
-from ringfence.database.embedded import EmbeddedServer
 from ringfence.mediation.local_files import mediation_file, token_file
 
 
@@ -96,23 +94,15 @@ def test_the_local_token_is_new_at_every_start_and_the_old_one_is_dead(database:
 
 
 def test_it_answers_503_while_the_database_is_away_and_recovers_by_itself(
-    postgres_server: EmbeddedServer, database: Database, tmp_path: Path
+    postgres_server: SuiteServer, database: Database, tmp_path: Path
 ) -> None:
-    name = str(conninfo.conninfo_to_dict(database.url)["dbname"])
-
-    def set_reachable(reachable: bool) -> None:
-        allow = sql.SQL("ALTER DATABASE {} ALLOW_CONNECTIONS {}")
-        with psycopg.connect(postgres_server.superuser_url, autocommit=True) as connection:
-            connection.execute(allow.format(sql.Identifier(name), sql.SQL("true" if reachable else "false")))
-            connection.execute("SELECT pg_terminate_backend(pid) FROM pg_stat_activity WHERE datname = %s", (name,))
-
     with running(database.url, tmp_path) as (process, client):
         credential = client.post("/api/v1/devices", json={"name": "enum-1"}).json()["credential"]
-        set_reachable(False)
+        postgres_server.set_reachable(database, False)
         away = client.get("/api/v1/devices")
         assert (away.status_code, away.json()["code"]) == (503, "unavailable")
         assert client.get("/healthz").status_code == 503
-        set_reachable(True)
+        postgres_server.set_reachable(database, True)
         wait_until(lambda: client.get("/healthz").status_code == 200, 20)
         client.post("/api/v1/policy", content=b"rules: []")
         device = {"Authorization": f"Bearer {credential}"}

@@ -18,12 +18,11 @@ import pytest
 from playwright.sync_api import Browser, BrowserContext, ConsoleMessage, Page, expect, sync_playwright
 from tests.console.applications import ROOT, serving
 from tests.console.seed import PASSWORD, seed, seed_workshop
-from tests.own_database import own_database
+from tests.suite_server import SuiteServer
 
 from ringfence.accounts.people import sign_in
 from ringfence.api.security import SESSION_COOKIE
 from ringfence.database.connection import Database
-from ringfence.database.embedded import EmbeddedServer
 
 # A busy machine is slow, not wrong.
 expect.set_options(timeout=30_000)
@@ -43,9 +42,9 @@ class Console:
 
 
 @pytest.fixture(scope="session")
-def console_database(postgres_server: EmbeddedServer, _database_template: str) -> Iterator[Database]:
+def console_database(postgres_server: SuiteServer, _database_template: str) -> Iterator[Database]:
     """A database with a small network's last hours; tests only add to it."""
-    with own_database(postgres_server, _database_template, DATABASE, pool_size=4) as database:
+    with postgres_server.database(DATABASE, _database_template, pool_size=4) as database:
         seed(database, datetime.now(UTC))
         yield database
 
@@ -59,10 +58,10 @@ def console(console_database: Database, tmp_path_factory: pytest.TempPathFactory
 
 @pytest.fixture(scope="module")
 def workshop(
-    postgres_server: EmbeddedServer, _database_template: str, tmp_path_factory: pytest.TempPathFactory
+    postgres_server: SuiteServer, _database_template: str, tmp_path_factory: pytest.TempPathFactory
 ) -> Iterator[Console]:
     """Another application, with people and a first version, where tests commit and install as they like."""
-    with own_database(postgres_server, _database_template, f"{DATABASE}_workshop", pool_size=4) as database:
+    with postgres_server.database(f"{DATABASE}_workshop", _database_template, pool_size=4) as database:
         seed_workshop(database, datetime.now(UTC))
         with _serving(database, tmp_path_factory.mktemp("workshop-data")) as console:
             yield console
@@ -70,12 +69,12 @@ def workshop(
 
 @pytest.fixture(scope="module")
 def warehouse(
-    postgres_server: EmbeddedServer, _database_template: str, tmp_path_factory: pytest.TempPathFactory
+    postgres_server: SuiteServer, _database_template: str, tmp_path_factory: pytest.TempPathFactory
 ) -> Iterator[Console]:
     """Another one, with days of calls, an archive, and a disk whose size is set; rounds are for the tests to run."""
     archive = tmp_path_factory.mktemp("archive")
     storage = {"enum": {"days": 4}, "sip": {"days": 400}, "disk_bytes": 1 << 30, "check_s": 3600}
-    with own_database(postgres_server, _database_template, f"{DATABASE}_warehouse", pool_size=4) as database:
+    with postgres_server.database(f"{DATABASE}_warehouse", _database_template, pool_size=4) as database:
         seed_workshop(database, datetime.now(UTC))
         with _serving(
             database,

@@ -13,11 +13,10 @@ from tests.console.conftest import Console, Visit, _serving
 from tests.console.seed import seed_workshop
 from tests.ingest.samples import upload
 from tests.ingest.sip_samples import sip_upload
-from tests.own_database import own_database
+from tests.suite_server import SuiteServer
 
 from ringfence.accounts import audit
 from ringfence.database.connection import Database
-from ringfence.database.embedded import EmbeddedServer
 from ringfence.errors import InvalidInputError
 from ringfence.mediation.devices import edit_device, register_device
 from ringfence.mediation.ingest.store import Ingest
@@ -56,11 +55,11 @@ PAGES = (
 
 @pytest.fixture(scope="module")
 def attacked(
-    postgres_server: EmbeddedServer, _database_template: str, tmp_path_factory: pytest.TempPathFactory
+    postgres_server: SuiteServer, _database_template: str, tmp_path_factory: pytest.TempPathFactory
 ) -> Iterator[Console]:
     """An application whose callers are hostile, their calls come by ingest as all calls do."""
     now = datetime.now(UTC)
-    with own_database(postgres_server, _database_template, "ringfence_hostile", pool_size=4) as database:
+    with postgres_server.database("ringfence_hostile", _database_template, pool_size=4) as database:
         seed_workshop(database, now)
         _call(database, now)
         with _serving(database, tmp_path_factory.mktemp("hostile-data")) as console:

@@ -21,6 +21,7 @@ from ringfence.detection.applying import Outcome
 from ringfence.detection.definition import Definition, parse_definition
 from ringfence.detection.firing import Firing, Mode
 from ringfence.detection.watch import Watcher
+from ringfence.mediation.channels import Channels
 from ringfence.mediation.sites import first_site
 from ringfence.policy import dynamic, versions
 from ringfence.policy.rules import parse_policy
@@ -67,8 +68,13 @@ class Told:
 def watching(database: Database, told: Callable[..., object], ahead: timedelta = timedelta(0)) -> Iterator[Watcher]:
     """A watcher in a thread of its own, which dies at once at the end; its clock is `ahead`."""
     loop = asyncio.new_event_loop()
-    watcher = Watcher(database, lambda: True, told, lambda: datetime.now(UTC) + ahead)
-    task = loop.create_task(watcher.run())
+    channels = Channels(database)
+    watcher = Watcher(database, channels, lambda: True, told, lambda: datetime.now(UTC) + ahead)
+
+    async def watch() -> None:
+        await asyncio.gather(channels.run(), watcher.run())
+
+    task = loop.create_task(watch())
 
     def run() -> None:
         with pytest.raises(asyncio.CancelledError):

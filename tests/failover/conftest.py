@@ -6,17 +6,15 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
-import psycopg
 import pytest
-from psycopg import conninfo, sql
+from psycopg import conninfo
 from tests.mediation_server import RunningMediation
+from tests.suite_server import SuiteServer
 
 from ringfence.availability import cluster
 from ringfence.availability.cluster import Cluster
 from ringfence.availability.term import Term
-from ringfence.database.cluster import APPLICATION
 from ringfence.database.connection import Database
-from ringfence.database.embedded import EmbeddedServer
 from ringfence.mediation.devices import register_device
 from ringfence.mediation.sites import ensure_first_site
 from ringfence.settings import Settings
@@ -42,7 +40,7 @@ class Pairs:
 
 
 @pytest.fixture
-def pairs(postgres_server: EmbeddedServer, database: Database) -> Iterator[Pairs]:
+def pairs(postgres_server: SuiteServer, database: Database) -> Iterator[Pairs]:
     """The new pair's database is a copy of the old one's, as after a restore."""
     with database.connection() as connection:
         cluster.ensure_cluster(connection)
@@ -52,20 +50,14 @@ def pairs(postgres_server: EmbeddedServer, database: Database) -> Iterator[Pairs
     database.close()
     name = str(conninfo.conninfo_to_dict(url)["dbname"])
     copy = f"{name}_copy"
-    with psycopg.connect(postgres_server.superuser_url, autocommit=True) as connection:
-        connection.execute(
-            sql.SQL("CREATE DATABASE {} OWNER {} TEMPLATE {}").format(
-                sql.Identifier(copy), sql.Identifier(APPLICATION), sql.Identifier(name)
-            )
-        )
+    postgres_server.create(copy, name)
     old, new = Database(url, pool_size=8), Database(conninfo.make_conninfo(url, dbname=copy), pool_size=8)
     try:
         yield Pairs(old, new, credential)
     finally:
         old.close()
         new.close()
-        with psycopg.connect(postgres_server.superuser_url, autocommit=True) as connection:
-            connection.execute(sql.SQL("DROP DATABASE IF EXISTS {} WITH (FORCE)").format(sql.Identifier(copy)))
+        postgres_server.drop(copy)
 
 
 @pytest.fixture

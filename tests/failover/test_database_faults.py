@@ -7,30 +7,14 @@ from pathlib import Path
 
 import httpx
 import psycopg
-from psycopg import conninfo, sql
 from tests.failover.conftest import Pairs
 from tests.failover.test_rehome import edge_of, sequences
 from tests.mediation_server import RunningMediation, wait_until
-
-from ringfence.database.connection import Database
-from ringfence.database.embedded import EmbeddedServer
-
-
-def set_accepting(server: EmbeddedServer, database: Database, is_accepting: bool) -> None:
-    """Let a database go away, with every connection, or come back."""
-    name = str(conninfo.conninfo_to_dict(database.url)["dbname"])
-    with psycopg.connect(server.superuser_url, autocommit=True) as connection:
-        connection.execute(
-            sql.SQL("ALTER DATABASE {} ALLOW_CONNECTIONS {}").format(
-                sql.Identifier(name), sql.SQL("true" if is_accepting else "false")
-            )
-        )
-        if not is_accepting:
-            connection.execute("SELECT pg_terminate_backend(pid) FROM pg_stat_activity WHERE datname = %s", (name,))
+from tests.suite_server import SuiteServer
 
 
 def test_a_database_that_is_slow_or_away_holds_no_call_and_is_used_again_by_itself(
-    pairs: Pairs, old_mediation: RunningMediation, postgres_server: EmbeddedServer, tmp_path: Path
+    pairs: Pairs, old_mediation: RunningMediation, postgres_server: SuiteServer, tmp_path: Path
 ) -> None:
     administrator = old_mediation.client()
     with edge_of(pairs, tmp_path / "edge", old_mediation.url) as edge:
@@ -43,7 +27,7 @@ def test_a_database_that_is_slow_or_away_holds_no_call_and_is_used_again_by_itse
             assert time.monotonic() - began < 5
         wait_until(lambda: sequences(pairs.old) == list(range(1, 13)), 60)
 
-        set_accepting(postgres_server, pairs.old, False)
+        postgres_server.set_reachable(pairs.old, False)
         try:
             for answer in (
                 httpx.get(f"{old_mediation.url}/healthz", trust_env=False, timeout=20),
@@ -53,7 +37,7 @@ def test_a_database_that_is_slow_or_away_holds_no_call_and_is_used_again_by_itse
                 assert "database" in answer.json()["message"]
             edge.ask(5)
         finally:
-            set_accepting(postgres_server, pairs.old, True)
+            postgres_server.set_reachable(pairs.old, True)
         wait_until(lambda: sequences(pairs.old) == list(range(1, 18)), 60)
         wait_until(lambda: httpx.get(f"{old_mediation.url}/healthz", trust_env=False, timeout=20).is_success, 30)
         assert edge.metric("ringfence_enum_journal_lost_total") == 0

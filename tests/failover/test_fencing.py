@@ -14,6 +14,7 @@ from ringfence.availability import cluster
 from ringfence.availability.term import HEADER, Term
 from ringfence.database.connection import Database
 from ringfence.errors import ConflictError, FencedError
+from ringfence.mediation.channels import Channels
 from ringfence.mediation.leader import Leader, ScheduledWork
 from ringfence.mediation.membership import Membership
 from ringfence.vocabulary import Role
@@ -114,7 +115,7 @@ def test_another_process_of_the_pair_learns_from_the_database(pairs: Pairs, old_
     wait_until(lambda: old_mediation.process.membership.term is not None)
     other = Database(pairs.old.url, pool_size=2)
     try:
-        membership = Membership(other)
+        membership = Membership(other, Channels(other))
         membership.load()
         membership.meet(str(pairs.raise_new()))
     finally:
@@ -147,7 +148,7 @@ def test_two_pairs_that_took_the_same_epoch_agree_who_is_active(pairs: Pairs) ->
         with database.connection() as connection:
             terms.append(cluster.take_term(connection, cluster.ensure_cluster(connection).next_term(), "test").term)
     assert terms[0].epoch == terms[1].epoch == 2
-    members = [Membership(pairs.old), Membership(pairs.new)]
+    members = [Membership(database, Channels(database)) for database in (pairs.old, pairs.new)]
     for member in members:
         member.load()
     for member, told in zip(members, reversed(terms), strict=True):

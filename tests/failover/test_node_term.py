@@ -16,6 +16,7 @@ from ringfence.availability.restore import RestoreOptions, restore_backup
 from ringfence.availability.shelf import KeptBackup
 from ringfence.availability.term import Term
 from ringfence.database.connection import Database
+from ringfence.mediation.channels import Channels
 from ringfence.mediation.membership import Membership
 from ringfence.settings import Settings
 
@@ -44,7 +45,7 @@ def set_back(database: Database, epoch: int) -> None:
 
 
 def loaded(database: Database, data: Path) -> Membership:
-    membership = Membership(database, data=data)
+    membership = Membership(database, Channels(database), data=data)
     membership.load()
     return membership
 

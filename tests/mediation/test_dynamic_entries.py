@@ -194,7 +194,8 @@ def test_another_mediations_change_and_a_lost_listening_connection_are_seen(
     with edge.following(mediation, "enum-1"):
         with psycopg.connect(database.url, autocommit=True) as connection:
             connection.execute(
-                "SELECT pg_terminate_backend(pid) FROM pg_stat_activity WHERE query LIKE 'LISTEN ringfence_entries%'"
+                "SELECT pg_terminate_backend(pid) FROM pg_stat_activity"
+                " WHERE datname = current_database() AND query LIKE 'LISTEN%ringfence_entries%'"
             )
         add(mediation.client(Role.EDITOR), SOURCE)
         wait_until(lambda: edge.refuses(SOURCE))

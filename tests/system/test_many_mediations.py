@@ -15,15 +15,14 @@ from typing import Any
 import httpx
 import psycopg
 import pytest
-from psycopg import sql
 from tests.cli.test_mediation_command import running
 from tests.edge.edge_process import Edge
 from tests.ingest.samples import every_second, upload
 from tests.mediation_server import wait_until
+from tests.suite_server import SuiteServer
 from tests.warm import WarmProcess
 
 from ringfence.database.connection import Database
-from ringfence.database.embedded import EmbeddedServer
 from ringfence.mediation.devices import register_device
 from ringfence.mediation.sites import ensure_first_site
 from ringfence.settings import Settings
@@ -127,21 +126,17 @@ def test_when_the_leader_is_killed_another_leads_and_the_uploads_go_on_there(
 
 
 @contextmanager
-def closed(server: EmbeddedServer, database: Database) -> Iterator[None]:
-    """Nobody can enter the database, and who was inside is out: as when its machine is gone."""
-    name = psycopg.conninfo.conninfo_to_dict(database.url)["dbname"]
-    allow = sql.SQL("ALTER DATABASE {} ALLOW_CONNECTIONS {}")
-    with psycopg.connect(server.superuser_url, autocommit=True) as connection:
-        connection.execute(allow.format(sql.Identifier(str(name)), sql.SQL("false")))
-        connection.execute("SELECT pg_terminate_backend(pid) FROM pg_stat_activity WHERE datname = %s", [name])
-        try:
-            yield
-        finally:
-            connection.execute(allow.format(sql.Identifier(str(name)), sql.SQL("true")))
+def closed(server: SuiteServer, database: Database) -> Iterator[None]:
+    """Nobody can enter the database, and who was inside is out."""
+    server.set_reachable(database, False)
+    try:
+        yield
+    finally:
+        server.set_reachable(database, True)
 
 
 def test_while_the_database_is_away_edges_keep_their_events_and_nothing_is_lost(
-    postgres_server: EmbeddedServer, database: Database, credential: str, tmp_path: Path
+    postgres_server: SuiteServer, database: Database, credential: str, tmp_path: Path
 ) -> None:
     file = tmp_path / "credential"
     file.write_text(credential)

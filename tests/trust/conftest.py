@@ -8,20 +8,19 @@ from pathlib import Path
 
 import pytest
 from tests.mediation_server import RunningMediation
-from tests.own_database import own_database
+from tests.suite_server import SuiteServer
 
-from ringfence.database.embedded import EmbeddedServer
 from ringfence.trust.verification import OwnCertificate, Trust, client_context
 
 
 @pytest.fixture(scope="session")
 def covered(
-    postgres_server: EmbeddedServer, _database_template: str, tmp_path_factory: pytest.TempPathFactory
+    postgres_server: SuiteServer, _database_template: str, tmp_path_factory: pytest.TempPathFactory
 ) -> Iterator[RunningMediation]:
     """A mediation with a self-signed certificate."""
     data = tmp_path_factory.mktemp("trust") / "data"
     with (
-        own_database(postgres_server, _database_template, "ringfence_trust") as database,
+        postgres_server.database("ringfence_trust", _database_template) as database,
         RunningMediation(database, data, api={"tls": {"mode": "on"}}) as mediation,
     ):
         yield mediation

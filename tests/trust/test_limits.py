@@ -9,6 +9,7 @@ from urllib.parse import urlsplit
 import httpx
 import pytest
 from tests.mediation_server import RunningMediation
+from tests.suite_server import SuiteServer
 
 from ringfence.api import guards
 from ringfence.api.guards import BODY_LIMITS, FORM_LIMIT
@@ -20,14 +21,12 @@ TEN_GIB = 10 << 30
 
 @pytest.fixture(scope="module")
 def plain(
-    postgres_server: object, _database_template: str, tmp_path_factory: pytest.TempPathFactory
+    postgres_server: SuiteServer, _database_template: str, tmp_path_factory: pytest.TempPathFactory
 ) -> Iterator[RunningMediation]:
     """A mediation on plain HTTP, with a small rate."""
-    from tests.own_database import own_database
-
     data = tmp_path_factory.mktemp("limits") / "data"
     with (
-        own_database(postgres_server, _database_template, "ringfence_limits") as database,  # type: ignore[arg-type]
+        postgres_server.database("ringfence_limits", _database_template) as database,
         RunningMediation(database, data, api={"requests_burst": 20, "requests_per_second": 0.01}) as mediation,
     ):
         yield mediation

@@ -38,6 +38,7 @@ from ringfence.detection.store import Deployment
 from ringfence.detection.surroundings import Surroundings, read_surroundings
 from ringfence.errors import InvalidInputError, RingfenceError
 from ringfence.mediation.channel_follower import ChannelFollower
+from ringfence.mediation.channels import Channels
 
 TICK_S = 0.1
 SILENCE_EVERY_S = 5.0
@@ -79,6 +80,7 @@ class Watcher:
     def __init__(
         self,
         database: Database,
+        channels: Channels,
         is_leader: Callable[[], bool],
         on_firing: OnFiring,
         clock: Callable[[], datetime] = lambda: datetime.now(UTC),
@@ -87,7 +89,7 @@ class Watcher:
         self._is_leader = is_leader
         self._on_firing = on_firing
         self._clock = clock
-        self._follower = ChannelFollower(database, store.CHANNEL, self._reload)
+        self._follower = ChannelFollower(channels, store.CHANNEL, self._reload)
         self._changed = asyncio.Event()
         self._deployed: list[Deployment] = []
         self._watch: _Watch | None = None

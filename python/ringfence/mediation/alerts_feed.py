@@ -11,17 +11,18 @@ from collections.abc import Callable
 from ringfence.database.connection import Database
 from ringfence.detection.alerts import reading, store
 from ringfence.mediation.channel_follower import ChannelFollower
+from ringfence.mediation.channels import Channels
 
 
 class AlertsFeed:
     """The newest change of alerts. Lives on one event loop."""
 
-    def __init__(self, database: Database, on_change: Callable[[], object]) -> None:
+    def __init__(self, database: Database, channels: Channels, on_change: Callable[[], object]) -> None:
         """`on_change` is called off the event loop."""
         self._database = database
         self._on_change = on_change
         self._newest: int | None = None
-        self._follower = ChannelFollower(database, store.CHANNEL, self._reload)
+        self._follower = ChannelFollower(channels, store.CHANNEL, self._reload)
 
     @property
     def waiting(self) -> int:

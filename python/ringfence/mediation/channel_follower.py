@@ -1,6 +1,6 @@
 """Following a NOTIFY channel of the database, and those who wait for what it tells of.
 
-    commit (any mediation) ── NOTIFY ──► LISTEN connection ──► reload ──► announce ──► long polls wake
+    commit (any mediation) ── NOTIFY ──► Channels ──► reload ──► announce ──► long polls wake
 
 What is followed is read again at every notification, after every reconnection (what was notified meanwhile is gone)
 and every few seconds in any case. While the database is away the last state known stands.
@@ -16,11 +16,11 @@ from typing import TypeVar
 import psycopg
 import structlog
 
-from ringfence.database.connection import Database
 from ringfence.errors import UnavailableError
+from ringfence.mediation.channels import Channels
 
 RELOAD_EVERY_S = 5.0
-RECONNECT_AFTER_S = 0.2
+_TRY_AGAIN_S = 0.2
 T = TypeVar("T")
 log = structlog.get_logger()
 
@@ -28,25 +28,32 @@ log = structlog.get_logger()
 class ChannelFollower:
     """Calls `reload` whenever something may have changed; `reload` calls `announce` when it has. On one event loop."""
 
-    def __init__(self, database: Database, channel: str, reload: Callable[[], Awaitable[None]]) -> None:
-        self._database = database
+    def __init__(self, channels: Channels, channel: str, reload: Callable[[], Awaitable[None]]) -> None:
+        self._channels = channels
         self._channel = channel
+        self._told = channels.hear(channel)
         self._reload = reload
         self._changed = asyncio.Event()
         self._stopping = False
-        self._is_away = False
         self.waiting = 0  # polls under way
 
     async def run(self) -> None:
-        """Follow the database until cancelled; reconnects for ever, and logs each loss and each return once."""
+        """Follow the database until cancelled. What cannot be read is tried again for ever, and logged once."""
+        has_failed = False
         while True:
+            with suppress(TimeoutError):
+                await asyncio.wait_for(self._told.wait(), RELOAD_EVERY_S)
+            self._told.clear()
             try:
-                await self._listen()
+                await self._reload()
+                has_failed = False
             except (psycopg.Error, UnavailableError) as error:
-                if not self._is_away:
-                    log.warning("channel.disconnected", channel=self._channel, error=str(error).strip().split("\n")[0])
-                self._is_away = True
-                await asyncio.sleep(RECONNECT_AFTER_S)
+                # With the whole database away, that is in the log already.
+                if not has_failed and not self._channels.is_away:
+                    log.warning("channel.not_read", channel=self._channel, error=str(error).strip().split("\n")[0])
+                has_failed = True
+                self._told.set()
+                await asyncio.sleep(_TRY_AGAIN_S)
 
     def stop(self) -> None:
         """Send every waiting poll home with nothing new."""
@@ -76,15 +83,3 @@ class ChannelFollower:
             finally:
                 self.waiting -= 1
         return None
-
-    async def _listen(self) -> None:
-        connection = await psycopg.AsyncConnection.connect(self._database.url, autocommit=True, connect_timeout=5)
-        async with connection:
-            await connection.execute(f"LISTEN {self._channel}")
-            while True:
-                await self._reload()
-                if self._is_away:
-                    self._is_away = False
-                    log.info("channel.connected_again", channel=self._channel)
-                async for _ in connection.notifies(timeout=RELOAD_EVERY_S, stop_after=1):
-                    pass

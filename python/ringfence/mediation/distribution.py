@@ -14,6 +14,7 @@ import structlog
 
 from ringfence.database.connection import Database
 from ringfence.mediation.channel_follower import ChannelFollower
+from ringfence.mediation.channels import Channels
 from ringfence.mediation.wanted import NOTHING, Wanted, read_wanted
 from ringfence.policy.documents import read_document_by_hash
 from ringfence.policy.targets import CHANNEL
@@ -25,10 +26,10 @@ log = structlog.get_logger()
 class Distribution:
     """The wanted state of every device, and those who wait for it to change. Lives on one event loop."""
 
-    def __init__(self, database: Database) -> None:
+    def __init__(self, database: Database, channels: Channels) -> None:
         self._database = database
         self._wanted: dict[int, Wanted] | None = None
-        self._follower = ChannelFollower(database, CHANNEL, self._reload)
+        self._follower = ChannelFollower(channels, CHANNEL, self._reload)
         self._documents: OrderedDict[str, bytes] = OrderedDict()
 
     @property

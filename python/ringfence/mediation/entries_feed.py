@@ -14,16 +14,17 @@ from datetime import UTC, datetime
 
 from ringfence.database.connection import Database
 from ringfence.mediation.channel_follower import ChannelFollower
+from ringfence.mediation.channels import Channels
 from ringfence.policy import dynamic
 
 
 class EntriesFeed:
     """The newest change of dynamic entries, and those who wait for it. Lives on one event loop."""
 
-    def __init__(self, database: Database) -> None:
+    def __init__(self, database: Database, channels: Channels) -> None:
         self._database = database
         self._newest: int | None = None
-        self._follower = ChannelFollower(database, dynamic.CHANNEL, self._reload)
+        self._follower = ChannelFollower(channels, dynamic.CHANNEL, self._reload)
         self._answers: dict[int, asyncio.Task[tuple[int, bytes]]] = {}
 
     @property

@@ -14,16 +14,17 @@ from datetime import UTC, datetime
 from ringfence.database.connection import Database
 from ringfence.mediation import evidence_requests
 from ringfence.mediation.channel_follower import ChannelFollower
+from ringfence.mediation.channels import Channels
 from ringfence.mediation.evidence_requests import Request
 
 
 class EvidenceFeed:
     """The questions that are open, and those who wait. Lives on one event loop."""
 
-    def __init__(self, database: Database) -> None:
+    def __init__(self, database: Database, channels: Channels) -> None:
         self._database = database
         self._open: dict[int, Request] | None = None
-        self._follower = ChannelFollower(database, evidence_requests.CHANNEL, self._reload)
+        self._follower = ChannelFollower(channels, evidence_requests.CHANNEL, self._reload)
 
     async def run(self) -> None:
         """Follow the database until cancelled; reconnects for ever."""

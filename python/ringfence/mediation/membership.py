@@ -26,6 +26,7 @@ from ringfence.availability.term import HEADER, Term
 from ringfence.database.connection import Database
 from ringfence.errors import FencedError, UnavailableError
 from ringfence.mediation.channel_follower import ChannelFollower
+from ringfence.mediation.channels import Channels
 from ringfence.trust.verification import Trust, verify_argument
 
 ASK_PARTNERS_S = 3.0
@@ -39,6 +40,7 @@ class Membership:
     def __init__(
         self,
         database: Database,
+        channels: Channels,
         partners: tuple[str, ...] = (),
         data: Path | None = None,
         trust: Trust | None = None,
@@ -50,7 +52,7 @@ class Membership:
         self._node = NodeTerm(data) if data is not None else None
         self._known: Cluster | None = None
         self._lock = Lock()
-        self._follower = ChannelFollower(database, cluster.CHANNEL, self._reload)
+        self._follower = ChannelFollower(channels, cluster.CHANNEL, self._reload)
 
     @property
     def term(self) -> Term | None:

@@ -25,6 +25,7 @@ from ringfence.mediation import evidence_requests
 from ringfence.mediation.alerts_feed import AlertsFeed
 from ringfence.mediation.audit_watch import EVERY_S, AuditWatch
 from ringfence.mediation.captures import Captures
+from ringfence.mediation.channels import Channels
 from ringfence.mediation.distribution import Distribution
 from ringfence.mediation.entries_feed import EntriesFeed
 from ringfence.mediation.evidence_feed import EvidenceFeed
@@ -124,12 +125,17 @@ class MediationProcess:
         self.settings = settings
         self.database = database
         self.tls = open_tls(settings, database)
+        self.channels = Channels(database)
         self.membership = Membership(
-            database, settings.availability.partners, settings.data, partner_trust(settings.trust, self.tls)
+            database,
+            self.channels,
+            settings.availability.partners,
+            settings.data,
+            partner_trust(settings.trust, self.tls),
         )
-        self.distribution = Distribution(database)
-        self.entries_feed = EntriesFeed(database)
-        self.evidence_feed = EvidenceFeed(database)
+        self.distribution = Distribution(database, self.channels)
+        self.entries_feed = EntriesFeed(database, self.channels)
+        self.evidence_feed = EvidenceFeed(database, self.channels)
         self.ingest = Ingest(database)
         self.jobs = Jobs()
         self.captures = Captures(settings.data / "captures")
@@ -146,9 +152,9 @@ class MediationProcess:
             ScheduledWork("audit_anchor", EVERY_S, self.audit_watch.keep_anchor),
             ScheduledWork("alerts", 0.0, self.deliveries.start_due),  # when the leader looks, beside at once
         )
-        self.alerts_feed = AlertsFeed(database, self._tell_at_once)
+        self.alerts_feed = AlertsFeed(database, self.channels, self._tell_at_once)
         self.leader = Leader(database, (*SCHEDULE, *own))
-        self.watcher = Watcher(database, lambda: self.leader.is_leader, _on_firing)
+        self.watcher = Watcher(database, self.channels, lambda: self.leader.is_leader, _on_firing)
         self.facts = ProcessFacts(settings.data)
 
     def _start_due_backup(self, database: Database) -> None:
@@ -174,6 +180,7 @@ class MediationProcess:
     async def running(self) -> AsyncIterator[None]:
         """Run the background tasks while the application serves."""
         tasks = [
+            asyncio.create_task(self.channels.run(), name="channels"),
             asyncio.create_task(self.membership.run(), name="membership"),
             asyncio.create_task(self.membership.ask_partners(), name="partners"),
             asyncio.create_task(self.distribution.run(), name="distribution"),
