@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import Any
 
 import httpx
+import pytest
 from tests.analytics.test_commands import ringfence
 from tests.detection.attack import VICTIM, Device, flood
 from tests.detection.test_watch import FLOOD, POLICY
@@ -94,6 +95,7 @@ def test_from_the_catalogue_to_a_released_entry(mediation: RunningMediation, tmp
     wait_until(lambda: not ok(viewer.get("detections"))["is_watching"])
 
 
+@pytest.mark.load
 def test_an_edge_has_the_block_within_two_seconds_of_the_first_call(mediation: RunningMediation) -> None:
     """A thousand calls a second on one number, each from another source, in uploads of 200 ms as an edge sends them."""
     editor = mediation.client(Role.EDITOR)
