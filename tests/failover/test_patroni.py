@@ -103,7 +103,7 @@ class Site:
         """While calls and changes go on; afterwards the books are compared."""
         old = self.cluster.primary()
         new = self.cluster.other(old)
-        wait_until(lambda: new.is_synchronous, 60)
+        wait_until(lambda: new.is_synchronous, 120)
         with self.calls():
             before = len(self.sequences())
             wait_until(lambda: len(self.sequences()) > before, 30)
