@@ -94,6 +94,22 @@ def test_one_that_reads_for_long_delays_no_other(database: Database) -> None:
     asyncio.run(follow())
 
 
+def test_all_that_follow_a_channel_are_told(database: Database) -> None:
+    async def follow() -> None:
+        channels = Channels(database)
+        told = [channels.hear("ringfence_test") for _ in range(3)]
+        listening = asyncio.create_task(channels.run())
+        for place in range(2):  # when it listens, and when it is notified
+            for one in told:
+                await asyncio.wait_for(one.wait(), 30)
+                one.clear()
+            if place == 0:
+                await asyncio.to_thread(_notify, database, "ringfence_test")
+        listening.cancel()
+
+    asyncio.run(follow())
+
+
 def test_a_process_listens_on_one_connection(database: Database) -> None:
     async def follow() -> None:
         ready = [asyncio.Event() for _ in range(5)]

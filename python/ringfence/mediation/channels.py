@@ -26,13 +26,15 @@ class Channels:
 
     def __init__(self, database: Database) -> None:
         self._database = database
-        self._told: dict[str, asyncio.Event] = {}
+        self._told: dict[str, list[asyncio.Event]] = {}
         self.is_away = False
         """Whether the database does not tell anything at present, which has been logged."""
 
     def hear(self, channel: str) -> asyncio.Event:
-        """Set when the channel may have something new; whoever waits for it clears it. One for all who ask."""
-        return self._told.setdefault(channel, asyncio.Event())
+        """Set when the channel may have something new; whoever asked for it clears it."""
+        told = asyncio.Event()
+        self._told.setdefault(channel, []).append(told)
+        return told
 
     async def run(self) -> None:
         """Listen until cancelled; reconnects for ever, and logs each loss and each return once."""
@@ -56,8 +58,12 @@ class Channels:
             if self.is_away:
                 self.is_away = False
                 log.info("channel.connected_again")
-            for told in self._told.values():
-                told.set()
+            for channel in self._told:
+                self._tell(channel)
             async for notification in connection.notifies():
-                self._told[notification.channel].set()
+                self._tell(notification.channel)
             raise UnavailableError("the connection that listens has ended")
+
+    def _tell(self, channel: str) -> None:
+        for told in self._told[channel]:
+            told.set()
