@@ -13,7 +13,7 @@ import pytest
 from hypothesis import settings
 from tests import quick_passwords
 from tests.mediation_server import RunningMediation
-from tests.suite_server import SuiteServer
+from tests.suite_server import SuiteServer, place_in_memory
 
 from ringfence.database.cluster import remove_cluster
 from ringfence.database.connection import Database
@@ -51,7 +51,7 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
 def postgres_server() -> Iterator[SuiteServer]:
     """One embedded PostgreSQL for the whole test session."""
     # A folder of our own that the server's user may enter: pytest's are closed to others.
-    data = Path(tempfile.mkdtemp(prefix="ringfence-test-"))
+    data = Path(tempfile.mkdtemp(prefix="ringfence-test-", dir=place_in_memory()))
     data.chmod(0o755)
     server = SuiteServer(Settings(data=data))
     try:

@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import os
 from collections.abc import Iterator
 from contextlib import contextmanager
+from pathlib import Path
 
 import psycopg
 from psycopg import conninfo, sql
@@ -14,7 +16,20 @@ from ringfence.database.embedded import EmbeddedServer
 
 # None of these databases outlives the session: no need to wait for the disk. The less memory for its pages, the less
 # there is to look through when a database goes.
-_SETTINGS = {"fsync": "off", "shared_buffers": "64MB"}
+_SETTINGS = {"fsync": "off", "shared_buffers": "64MB", "min_wal_size": "80MB", "max_wal_size": "256MB"}
+# A database is six hundred files, which cost a file system on a disk ten times what they cost one in memory.
+_MEMORY = Path("/dev/shm")
+_ROOM = 4 << 30
+
+
+def place_in_memory() -> Path | None:
+    """A folder of the machine whose files are in memory, if it has one with room where programs may run, too."""
+    try:
+        facts = os.statvfs(_MEMORY)
+    except OSError:
+        return None
+    is_fit = facts.f_bavail * facts.f_frsize >= _ROOM and not facts.f_flag & os.ST_NOEXEC
+    return _MEMORY if is_fit and os.access(_MEMORY, os.W_OK | os.X_OK) else None
 
 
 class SuiteServer(EmbeddedServer):
@@ -47,8 +62,10 @@ class SuiteServer(EmbeddedServer):
 
     def create(self, name: str, template: str = "template1") -> None:
         """A database as `template` is, whose schema belongs to the application. Nobody may be connected to that."""
-        statement = "CREATE DATABASE {} OWNER {} TEMPLATE {} STRATEGY file_copy"
-        self.execute(sql.SQL(statement).format(*map(sql.Identifier, (name, APPLICATION, template))))
+        # On a disk, copied files cost more than what is written of them to the log.
+        strategy = "FILE_COPY" if self._home.is_relative_to(_MEMORY) else "WAL_LOG"
+        statement = "CREATE DATABASE {} OWNER {} TEMPLATE {} STRATEGY {}"
+        self.execute(sql.SQL(statement).format(*map(sql.Identifier, (name, APPLICATION, template)), sql.SQL(strategy)))
 
     def drop(self, name: str) -> None:
         """End the database and every connection to it; nothing if it is gone already."""
