@@ -197,11 +197,13 @@ bench-backup: $(VENV)/dist.stamp ## Measure a backup of ten million events besid
 bench-failover: $(VENV)/dist.stamp ## Lose a site with ten million events under load, in both modes; every call counted
 	@$(BIN)/python bench/failover/run.py
 
+COMPILE := uv pip compile --quiet --python-version 3.11 --generate-hashes --no-annotate --no-header --no-emit-index-url
+
 .PHONY: lock
 lock: ## Renew the lock files from pyproject.toml and Cargo.toml (needs uv)
-	@echo uv | uv pip compile --quiet --upgrade --python-version 3.11 --generate-hashes --no-annotate --no-header --no-emit-index-url -o requirements/installer.lock -
-	@uv pip compile --quiet --upgrade --python-version 3.11 --generate-hashes --no-annotate --no-header --no-emit-index-url --extra dev pyproject.toml -o requirements/dev.lock
-	@uv pip compile --quiet --python-version 3.11 --generate-hashes --no-annotate --no-header --no-emit-index-url -c requirements/dev.lock pyproject.toml -o requirements/runtime.lock
+	@echo uv | $(COMPILE) --upgrade -o requirements/installer.lock -
+	@$(COMPILE) --upgrade --extra dev pyproject.toml -o requirements/dev.lock
+	@$(COMPILE) -c requirements/dev.lock pyproject.toml -o requirements/runtime.lock
 	@cargo update
 
 .PHONY: clean

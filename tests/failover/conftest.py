@@ -49,15 +49,12 @@ def pairs(postgres_server: SuiteServer, database: Database) -> Iterator[Pairs]:
     url = database.url
     database.close()
     name = str(conninfo.conninfo_to_dict(url)["dbname"])
-    copy = f"{name}_copy"
-    postgres_server.create(copy, name)
-    old, new = Database(url, pool_size=8), Database(conninfo.make_conninfo(url, dbname=copy), pool_size=8)
-    try:
-        yield Pairs(old, new, credential)
-    finally:
-        old.close()
-        new.close()
-        postgres_server.drop(copy)
+    with postgres_server.database(f"{name}_copy", name) as new:
+        old = Database(url, pool_size=8)
+        try:
+            yield Pairs(old, new, credential)
+        finally:
+            old.close()
 
 
 @pytest.fixture

@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import AsyncIterator, Awaitable, Callable
+from collections.abc import AsyncIterator, Awaitable, Callable, Coroutine
 from contextlib import asynccontextmanager, suppress
+from typing import Any
 
 import psycopg
 from structlog.testing import capture_logs
@@ -125,12 +126,9 @@ def test_a_process_listens_on_one_connection(database: Database) -> None:
     asyncio.run(follow())
 
 
-def _told_during(follow: Callable[[], Awaitable[None]]) -> list[str]:
-    async def run() -> None:
-        await follow()
-
+def _told_during(follow: Callable[[], Coroutine[Any, Any, None]]) -> list[str]:
     with capture_logs() as logs:
-        asyncio.run(run())
+        asyncio.run(follow())
     return [entry["event"] for entry in logs if entry["event"].startswith("channel.")]
 
 
