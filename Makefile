@@ -69,12 +69,12 @@ run: setup ## Start everything on this machine: database, mediation with console
 packages: ## Install the Debian packages that tests use (as root), or name the missing ones
 	@PYTHON=$(PYTHON) bash tests/packages.sh
 
-# Side by side, each as soon as it can: Python packages, then types; the data plane, then its tests; Debian packages. So no
-# core waits for the network or for what runs on one core alone. The Python tests have the machine to themselves.
+# Side by side, each as soon as it can: Python packages, then types; Debian packages; the data plane, then its tests beside
+# the Python tests, which wait now and then. Those that drive real load have the machine to themselves, last.
 .PHONY: test
 test: ## Run every check and test
-	@$(MAKE) --no-print-directory -j3 test-rust lint packages
-	@$(MAKE) --no-print-directory test-python
+	@$(MAKE) --no-print-directory -j4 test-rust test-python
+	@$(MAKE) --no-print-directory test-load
 
 .PHONY: lint
 lint: $(VENV)/python.stamp ## Formatting, lints and types
@@ -83,20 +83,27 @@ lint: $(VENV)/python.stamp ## Formatting, lints and types
 	@cargo fmt --all --check
 	@$(BIN)/mypy
 
-# Between them the two commands compile, and so lint, all there is. The crates have no tests in their documentation.
+# Between them the two commands compile, and so lint, all there is. The crates have no tests in their documentation. They
+# leave the machine to the Python tests beside them, whose processes wait for each other's answers.
+GENTLY := nice -n 5
+
 .PHONY: test-rust
 test-rust: $(VENV)/native.stamp ## Lints, unit, property and model tests of the crates
 	$(call say,Rust lints and tests)
-	@$(LINTED) cargo build --quiet --release --locked --workspace
-	@$(LINTED) cargo test --quiet --release --locked --workspace --tests
+	@$(LINTED) $(GENTLY) cargo build --quiet --release --locked --workspace
+	@$(LINTED) $(GENTLY) cargo test --quiet --release --locked --workspace --tests
 
-# Three for two cores: most tests wait now and then. Those that drive real load have the machine to themselves, last.
+# More than cores: most tests wait now and then.
 TEST_WORKERS ?= 3
 
 .PHONY: test-python
-test-python: $(STAMPS) ## Unit, integration, browser and system tests
+test-python: $(STAMPS) packages lint ## Unit, integration, browser and system tests
 	$(call say,Python tests)
 	@$(BIN)/python -m pytest -n $(TEST_WORKERS) --dist loadfile --no-loadscope-reorder -m "not load"
+
+.PHONY: test-load
+test-load: $(STAMPS) ## Tests that drive real load over loopback
+	$(call say,Python tests under load)
 	@$(BIN)/python -m pytest -m load
 
 PACKAGES := build/packages

@@ -77,8 +77,11 @@ def test_filters_narrow_the_list_and_stand_in_the_address(visit: Visit) -> None:
 
 def test_a_call_opens_with_its_fields_and_the_explanation(visit: Visit, place_call: PlaceCall) -> None:
     page = open_calls(visit, f"?destination=%2B{PREMIUM}")
-    place_call(PREMIUM, action=Action.TERMINATE, reason=Reason.RULE, rule_id=1)
-    page.locator(".ag-row").first.click()
+    place_call(PREMIUM, source=12105550177, action=Action.TERMINATE, reason=Reason.RULE, rule_id=1)
+    # Rows move down as it comes: only then is what is clicked what one sees.
+    newest = page.locator(".ag-row[row-index='0']")
+    expect(newest).to_contain_text("+12105550177")
+    newest.click()
     drawer = page.get_by_role("complementary", name="Call")
     expect(drawer.locator(".pill").first).to_have_text("Terminate")
     expect(drawer.locator(".facts").first).to_contain_text("192.0.2.20:40000")
