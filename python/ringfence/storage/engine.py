@@ -121,9 +121,10 @@ def _shared() -> duckdb.DuckDBPyConnection:
     spill = tempfile.TemporaryDirectory(prefix="ringfence-archive-")
     weakref.finalize(_shared, spill.cleanup)
     config: dict[str, Any] = {"threads": _THREADS, "memory_limit": _MEMORY, "temp_directory": spill.name}
-    # A file's name is never used twice, so that what its footer says holds as long as it is there.
-    config |= {"parquet_metadata_cache": True, "autoinstall_known_extensions": False}
-    return duckdb.connect(config=config)
+    engine = duckdb.connect(config=config | {"autoinstall_known_extensions": False})
+    # A file's name is never used twice: what its footer says holds as long as the file is there.
+    engine.execute("SET GLOBAL parquet_metadata_cache = true")
+    return engine
 
 
 @contextmanager
