@@ -34,7 +34,7 @@ def found(database: Database, sight: Sight, **wanted: Any) -> list[tuple[datetim
 
 def passed_over(database: Database, rule: str) -> list[datetime]:
     with database.connection() as connection:
-        return hours_without(connection, rule, None, None)
+        return hours_without(connection, rule, DAWN - timedelta(days=1), NOW + timedelta(days=1))
 
 
 def one_site(database: Database, device: str) -> Sight:

@@ -128,12 +128,13 @@ def find_calls(
     InvalidInputError for a bad filter, UnavailableError when the search times out.
     """
     conditions, values = _conditions(wanted)
+    start = wanted.start or _EARLIEST
     # A device's clock may run a little ahead: without an end the newest calls may lie after `now`.
     until = min(wanted.end or _LATEST, wanted.before.time + _INSTANT if wanted.before else _LATEST)
     calls: list[AnyCall] = []
     with time_limit(connection, timeout_s):
-        idle = hours_without(connection, wanted.rule, wanted.start, until) if wanted.rule else []
-        for since, before in _periods(min(now or datetime.now(UTC), until), wanted.start or _EARLIEST, until):
+        idle = hours_without(connection, wanted.rule, start, until) if wanted.rule else []
+        for since, before in _periods(min(now or datetime.now(UTC), until), start, until):
             hours = [hour for hour in idle if since - HOUR < hour < before]
             if runs := joined(gaps_between(since, before, hours), _MOST_RUNS):
                 within, period = _within(runs)

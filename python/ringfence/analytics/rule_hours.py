@@ -15,11 +15,11 @@ from ringfence.vocabulary import Dataset, Part
 _WITHOUT = """
 WITH counted AS MATERIALIZED (
     SELECT hour, sum(calls)::bigint AS calls FROM hour_total
-    WHERE dataset = %(dataset)s AND hour >= %(since)s AND (%(until)s::timestamptz IS NULL OR hour < %(until)s)
+    WHERE dataset = %(dataset)s AND hour >= %(since)s AND hour < %(until)s
     GROUP BY hour
 ), packed AS MATERIALIZED (
     SELECT hour, texts FROM hour_part JOIN counted USING (hour, calls)
-    WHERE dataset = %(dataset)s AND part = %(part)s AND device_id = 0 AND hour >= %(since)s
+    WHERE dataset = %(dataset)s AND part = %(part)s AND device_id = 0 AND hour >= %(since)s AND hour < %(until)s
 ), missing AS MATERIALIZED (
     SELECT hour FROM counted EXCEPT SELECT hour FROM packed
 )
@@ -34,20 +34,17 @@ UNION ALL (
 """
 
 
-def hours_without(
-    connection: psycopg.Connection[Any], rule: str, start: datetime | None, end: datetime | None
-) -> list[datetime]:
+def hours_without(connection: psycopg.Connection[Any], rule: str, start: datetime, end: datetime) -> list[datetime]:
     """Begins of the hours in [start, end) that have calls, none of them decided by this rule; in no order.
 
     Counts and calls are written in one transaction, so that a search that begins after this misses none that was there.
     """
     found = connection.execute("SELECT rule_id::text FROM policy_rule WHERE name = %s", [rule]).fetchone()
-    kept = kept_since(connection).hours
     values = {
         "dataset": int(Dataset.ENUM),
         "part": int(Part.RULE),
         "rule": found[0] if found else "",  # a name that no rule has decided nothing
-        "since": max(kept, start) if start else kept,
+        "since": max(kept_since(connection).hours, start),
         "until": end,
     }
     return [hour.astimezone(UTC) for (hour,) in connection.execute(_WITHOUT, values)]
