@@ -11,7 +11,7 @@ from tests.storage.conftest import NOW, Make, days, fill
 
 from ringfence.analytics.calls import CallFilter, find_calls
 from ringfence.database.connection import Database
-from ringfence.vocabulary import Action, Dataset
+from ringfence.vocabulary import Action, Dataset, Part
 
 FILTERS: list[dict[str, Any]] = [
     {},
@@ -22,7 +22,30 @@ FILTERS: list[dict[str, Any]] = [
     {"rule": "rule-1"},
     {"start": NOW - timedelta(days=8.5), "end": NOW - timedelta(days=5.9)},
     {"dataset": Dataset.SIP, "call_id": "call-5"},
+    # Each in several ways that a call can match by, some in two at once.
+    {"number": "+12105550004", "destination": "+19005550004"},
+    {"source": "sip:20@example.com"},
+    {"number": "anonymous"},
+    {"number": "+12105550020"},
+    {"rule": "rule-2", "number": "+1*"},
 ]
+
+# Counts of the calls, as ingest keeps them.
+COUNTED = (
+    "INSERT INTO hour_total (hour, calls, device_id, dataset)"
+    " SELECT date_trunc('hour', time), count(*), device_id, 1 FROM enum_event GROUP BY 1, 3",
+    "INSERT INTO part_hour (hour, calls, device_id, dataset, part, direction, value)"
+    " SELECT date_trunc('hour', time), count(*), device_id, 1, %s, direction, rule_id::text FROM enum_event"
+    " WHERE rule_id <> 0 GROUP BY 1, 3, direction, rule_id",
+)
+# Text in a number's place, nothing in it, the same number on both sides, calls of a rule.
+UNLIKE = """
+UPDATE enum_event SET source = CASE WHEN sequence % 10 = 0 THEN 0 ELSE source END,
+  source_class = CASE WHEN sequence % 20 = 10 THEN 3 ELSE 1 END,
+  source_raw = CASE WHEN sequence % 20 <> 10 THEN source_raw END,
+  destination = CASE WHEN sequence % 50 = 20 THEN 12105550020 ELSE destination END,
+  rule_id = CASE WHEN sequence % 25 = 4 THEN (SELECT rule_id FROM policy_rule WHERE name = 'rule-2') ELSE 0 END
+"""
 
 
 @pytest.fixture
@@ -50,10 +73,16 @@ def test_every_filter_and_page_finds_the_same_calls_when_days_are_archived(
     for ago in (1, 6, 9):
         fill(database, "enum_event", ago, 60, first=ago * 1000)
         fill(database, "sip_event", ago, 60, first=ago * 1000)
+    with database.connection() as connection:
+        connection.execute(UNLIKE)
     before = [find(database, **wanted) for wanted in FILTERS]
     storage(tmp_path, enum={"days": 5}, sip={"days": 5}).round()
     assert days(database) == [1]
-    assert [len(found) for found in before] == [180, 180, 3, 180, 90, 0, 38, 3]
+    assert [len(found) for found in before] == [180, 180, 3, 180, 90, 0, 38, 3, 3, 3, 9, 3, 9]
+    assert [find(database, **wanted) for wanted in FILTERS] == before
+    with database.connection() as connection:
+        for statement in COUNTED:
+            connection.execute(statement.encode(), [int(Part.RULE)] if "%s" in statement else [])
     assert [find(database, **wanted) for wanted in FILTERS] == before
     pages: list[dict[str, Any]] = []
     with database.connection() as connection:

@@ -3,14 +3,15 @@
 Order and paging are by (time, stream, sequence) descending. Rows have no index in that order (a BRIN index on time
 costs ingest nothing, a B-tree would), so a page is searched for in growing periods back from its upper end: the newest
 second, the eight before it, … until the page is full. The work is bounded by what the page needs, not by what a day
-holds.
+holds. Of a rule only the hours are searched that have calls of it (`rule_hours`).
 """
 
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
+from itertools import product
 from typing import Any, TypeAlias
 
 import psycopg
@@ -19,9 +20,10 @@ from psycopg.rows import dict_row
 from ringfence.analytics.buckets import QUERY_TIMEOUT_S, time_limit
 from ringfence.analytics.cursor import Cursor
 from ringfence.analytics.enum_calls import ENUM_PAGE, Call, enum_call
-from ringfence.analytics.filters import FILTERS, EventFilter
-from ringfence.analytics.filters import conditions as conditions_of
+from ringfence.analytics.filters import FILTERS, Choice, EventFilter, any_of, choices
+from ringfence.analytics.rule_hours import hours_without
 from ringfence.analytics.sip_calls import SIP_PAGE, SipCall, sip_call
+from ringfence.analytics.spans import HOUR, Run, gaps_between, joined
 from ringfence.errors import InvalidInputError, NotFoundError
 from ringfence.storage.archive.parts import Part
 from ringfence.storage.places import archived_parts
@@ -41,11 +43,14 @@ __all__ = ["AnyCall", "Call", "CallFilter", "find_calls", "follow_calls", "read_
 MAX_LIMIT = 10_000  # of one page
 MAX_EXPORT = 10_000_000  # of one export, page after page
 
-# First period searched, and by how much each following one is longer; the last has no lower end.
+# First period searched, and by how much each following one is longer; the last reaches back to `start`.
 _FIRST_PERIOD = timedelta(seconds=1)
 _GROWTH = 8
 _LONGEST_PERIOD = timedelta(days=400)
 _INSTANT = timedelta(microseconds=1)
+_EARLIEST, _LATEST = datetime(1970, 1, 1, tzinfo=UTC), datetime(9999, 1, 1, tzinfo=UTC)
+# Runs of time of one statement: of a rule with calls in many hours that do not follow each other.
+_MOST_RUNS = 40
 
 
 @dataclass(frozen=True)
@@ -123,19 +128,18 @@ def find_calls(
     InvalidInputError for a bad filter, UnavailableError when the search times out.
     """
     conditions, values = _conditions(wanted)
-    by_side = [_conditions(one) for one in _by_side(wanted)]
-    values |= {name: value for _, others in by_side for name, value in others.items()}
-    upper = min(edge for edge in (now or datetime.now(UTC), wanted.end, wanted.before and wanted.before.time) if edge)
+    start = wanted.start or _EARLIEST
+    # A device's clock may run a little ahead: without an end the newest calls may lie after `now`.
+    until = min(wanted.end or _LATEST, wanted.before.time + _INSTANT if wanted.before else _LATEST)
     calls: list[AnyCall] = []
     with time_limit(connection, timeout_s):
-        for since, until in _periods(upper, wanted.start):
-            period = {"since": since, "until": until, "limit": wanted.limit - len(calls)}
-            limits = ["time >= %(since)s"] if since else []
-            limits += ["time < %(until)s"] if until else []
-            archived = [[*one, *limits] for one, _ in by_side]
-            calls += _fetch(
-                connection, wanted.dataset, [*conditions, *limits], values | period, _NEWEST_FIRST, archived
-            )
+        idle = hours_without(connection, wanted.rule, start, until) if wanted.rule else []
+        for since, before in _periods(min(now or datetime.now(UTC), until), start, until):
+            hours = [hour for hour in idle if since - HOUR < hour < before]
+            if runs := joined(gaps_between(since, before, hours), _MOST_RUNS):
+                within, period = _within(runs)
+                period["limit"] = wanted.limit - len(calls)
+                calls += _fetch(connection, wanted.dataset, [*conditions, *within], values | period, _NEWEST_FIRST)
             if len(calls) >= wanted.limit:
                 break
     return calls
@@ -165,8 +169,8 @@ def follow_calls(
                 continue
             # The position advances over what the filter hides, unless the page is full.
             span = {"stream_id": stream, "seen": seen, "last": last, "limit": wanted.limit}
-            of_stream = "stream_id = %(stream_id)s AND sequence > %(seen)s AND sequence <= %(last)s"
-            since = ["time >= %(start)s"] if wanted.start else []
+            of_stream = ("stream_id = %(stream_id)s AND sequence > %(seen)s AND sequence <= %(last)s",)
+            since = [("time >= %(start)s",)] if wanted.start else []
             fresh = _fetch(connection, wanted.dataset, [*conditions, of_stream, *since], values | span, _AS_ARRIVED)
             calls += fresh
             if len(fresh) == wanted.limit:
@@ -176,7 +180,7 @@ def follow_calls(
 
 def read_call(connection: psycopg.Connection, stream: int, sequence: int) -> Call:
     """One call by what its JSON names `stream` and `sequence`. NotFoundError: never was, or is kept no more."""
-    named = ["stream_id = %(stream)s", "sequence = %(sequence)s"]
+    named = [("stream_id = %(stream)s",), ("sequence = %(sequence)s",)]
     values = {"stream": stream, "sequence": sequence, "limit": 1}
     # Its time is not known: the whole archive is looked through, and only for what the database does not have.
     found = _fetch(connection, Dataset.ENUM, named, values, _AS_ARRIVED) or _fetch(
@@ -235,36 +239,30 @@ def stream_of(connection: psycopg.Connection, device: str, journal: int, number:
     return int(row[0])
 
 
-def _periods(upper: datetime, start: datetime | None) -> Iterator[tuple[datetime | None, datetime | None]]:
-    """Periods [since, until) that together cover everything from `start` on; the first has no upper end.
-
-    A device's clock may run a little ahead, so the newest calls may lie after `upper`.
-    """
-    until: datetime | None = None
+def _periods(upper: datetime, start: datetime, until: datetime) -> Iterator[Run]:
+    """Periods that together are [start, until), newest first; the first reaches a second back from `upper`."""
     length = _FIRST_PERIOD
-    while start is None or until is None or until > start:
-        if length > _LONGEST_PERIOD:
-            yield start, until
-            return
-        since = upper - length
-        if start is not None and since <= start:
-            yield start, until
-            return
+    while length <= _LONGEST_PERIOD and (since := upper - length) > start:
         yield since, until
         until = since
         length *= _GROWTH
+    if start < until:
+        yield start, until
 
 
-def _by_side(wanted: CallFilter) -> tuple[CallFilter, ...]:
-    """Filters that together are this one, each with conditions that the archive can pass over whole row groups by: a
-    number on either side is looked for on one side, then on the other.
-    """
-    if wanted.number is None or wanted.source is not None or wanted.destination is not None:
-        return (wanted,)
-    return replace(wanted, number=None, source=wanted.number), replace(wanted, number=None, destination=wanted.number)
+def _within(runs: Sequence[Run]) -> tuple[list[Choice], dict[str, Any]]:
+    """Conditions and values: the time is in one of these runs, which are in order. Archive: `since`, `until` of all."""
+    values: dict[str, Any] = {"since": runs[0][0], "until": runs[-1][1]}
+    conditions: list[Choice] = [("time >= %(since)s AND time < %(until)s",)]
+    if len(runs) > 1:
+        each = [f"time >= %(since_{place})s AND time < %(until_{place})s" for place in range(len(runs))]
+        conditions.append((any_of(tuple(each)),))
+        for place, (begin, end) in enumerate(runs):
+            values |= {f"since_{place}": begin, f"until_{place}": end}
+    return conditions, values
 
 
-def _conditions(wanted: CallFilter) -> tuple[list[str], dict[str, Any]]:
+def _conditions(wanted: CallFilter) -> tuple[list[Choice], dict[str, Any]]:
     """SQL conditions (constant text) and their values; periods of time come on top."""
     if not 1 <= wanted.limit <= MAX_LIMIT:
         raise InvalidInputError(f"limit: {wanted.limit} must be from 1 to {MAX_LIMIT}")
@@ -274,8 +272,7 @@ def _conditions(wanted: CallFilter) -> tuple[list[str], dict[str, Any]]:
         moment: datetime | None = getattr(wanted, field)
         if moment is not None and moment.tzinfo is None:
             raise InvalidInputError(f"{field}: {moment.isoformat()} has no time zone, must have one")
-    shared, values = conditions_of(wanted.events, wanted.dataset)
-    conditions = ["true", *shared]
+    conditions, values = choices(wanted.events, wanted.dataset)
     values["start"] = wanted.start
     for condition, name, value in (
         ("device_id = (SELECT device_id FROM device WHERE name = %(device)s)", "device", wanted.device),
@@ -284,13 +281,10 @@ def _conditions(wanted: CallFilter) -> tuple[list[str], dict[str, Any]]:
         ("time < %(end)s", "end", wanted.end),
     ):
         if value is not None:
-            conditions.append(condition)
+            conditions.append((condition,))
             values[name] = value
     if wanted.before is not None:
-        conditions.append(
-            "time <= %(before_time)s AND (time, stream_id, sequence)"
-            " < (%(before_time)s, %(before_stream)s, %(before_sequence)s)"
-        )
+        conditions.append(("(time, stream_id, sequence) < (%(before_time)s, %(before_stream)s, %(before_sequence)s)",))
         values |= {
             "before_time": wanted.before.time,
             "before_stream": wanted.before.stream,
@@ -302,19 +296,22 @@ def _conditions(wanted: CallFilter) -> tuple[list[str], dict[str, Any]]:
 def _fetch(
     connection: psycopg.Connection,
     dataset: Dataset,
-    conditions: list[str],
+    conditions: Sequence[Choice],
     values: dict[str, Any],
     order: str,
-    archived: Sequence[list[str]] = (),
 ) -> list[AnyCall]:
-    """Calls of the conditions; of the archive those of any of `archived`, which together are the same conditions."""
+    """Calls of the conditions, in `order`.
 
-    def rows(one: list[str]) -> str:
+    The archive is asked for each combination of what may hold, with the newest of each: it passes over row groups and
+    pages by conditions on single columns that all must hold, and by no others.
+    """
+
+    def rows(one: Sequence[str]) -> str:
         return _SEARCHED.format(table=_TABLES[dataset], conditions=" AND ".join(one), order=order)
 
     # What just arrived (`_AS_ARRIVED`) is never of a day that only the archive has.
-    reaching = [rows(one) for one in archived or [conditions]] if order == _NEWEST_FIRST else []
-    return _read(connection, dataset, rows(conditions), values, order, reaching)
+    reaching = [rows(one) for one in product(*conditions)] if order == _NEWEST_FIRST else []
+    return _read(connection, dataset, rows([any_of(choice) for choice in conditions]), values, order, reaching)
 
 
 def _read(
@@ -325,15 +322,18 @@ def _read(
     order: str,
     reaching: Sequence[str] = (),
 ) -> list[AnyCall]:
-    """Calls in `order`; with `reaching` those too that any of it finds in the archive, newest first, `limit`."""
+    """Calls in `order`; with `reaching` those too that any of it finds in the archive, newest first, `limit`.
+
+    Of these a call that two find is there once.
+    """
     page, made = _SHAPES[dataset]
     table, since, until = _TABLES[dataset], values.get("since"), values.get("until")
     parts = archived_parts(connection, table, since, until) if reaching else ()
     with connection.cursor(row_factory=dict_row) as cursor:
         found = cursor.execute(page.format(rows=rows, order=order).encode(), values).fetchall()
     if parts:
-        for one in reaching:
-            found += ask_archive(connection, page.format(rows=one, order=order), values, table, parts)
+        together = " UNION ALL ".join(f"({one})" for one in reaching)
+        found += ask_archive(connection, page.format(rows=together, order=order), values, table, parts)
         named = {(row["time"], row["stream_id"], row["sequence"]): row for row in found}
         found = [named[key] for key in sorted(named, reverse=True)][: values["limit"]]
     return [made(row) for row in found]

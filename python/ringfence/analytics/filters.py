@@ -1,13 +1,14 @@
 """Which events a question is about: the one definition of filters for views, call log and exports. Pure.
 
 A filter's fields are words and numbers as people write them; `conditions` makes SQL of them, constant text with
-parameters. A field that the dataset does not have is refused by name, never passed over.
+parameters, and `choices` the same in pieces. A field that the dataset does not have is refused by name, never passed
+over.
 """
 
 from __future__ import annotations
 
 from dataclasses import dataclass, fields
-from typing import Any
+from typing import Any, TypeAlias
 
 from ringfence.database.sight import MASK, require_full_numbers
 from ringfence.errors import InvalidInputError
@@ -23,6 +24,9 @@ _CLASS_WORDS = frozenset(one.word for one in NumberClass)
 # Column of a response code.
 CODE_COLUMNS = {Dataset.ENUM: "rcode", Dataset.SIP: "status"}
 OUTCOME_COLUMNS = {Dataset.ENUM: "action", Dataset.SIP: "result"}
+# Conditions of which one must hold. None of them has an OR over several columns: that one keeps a reader of columns
+# from passing over what it does not need.
+Choice: TypeAlias = tuple[str, ...]
 
 
 @dataclass(frozen=True)
@@ -74,13 +78,24 @@ def conditions(wanted: EventFilter, dataset: Dataset) -> tuple[list[str], dict[s
 
     InvalidInputError names a field that the dataset does not have, or that makes no sense.
     """
+    found, values = choices(wanted, dataset)
+    return [any_of(choice) for choice in found], values
+
+
+def any_of(choice: Choice) -> str:
+    """One condition: that one of them holds."""
+    return choice[0] if len(choice) == 1 else f"({' OR '.join(choice)})"
+
+
+def choices(wanted: EventFilter, dataset: Dataset) -> tuple[list[Choice], dict[str, Any]]:
+    """The same, each condition as what one of must hold."""
     for name in wanted.given - set(filters_of(dataset)):
         raise InvalidInputError(f"{name}: calls of dataset {dataset.word} have none")
-    found: list[str] = []
+    found: list[Choice] = []
     values: dict[str, Any] = {}
     if wanted.number is not None:
         sides = [_side(column, "number", wanted.number, values) for column in ("source", "destination")]
-        found.append(f"({' OR '.join(sides)})")
+        found.append((*sides[0], *sides[1]))
     for column in ("source", "destination"):
         text = getattr(wanted, column)
         if text is not None:
@@ -97,18 +112,18 @@ def conditions(wanted: EventFilter, dataset: Dataset) -> tuple[list[str], dict[s
     ):
         value = getattr(wanted, name)
         if value is not None:
-            found.append(f"{column} = %(is_{name})s")
+            found.append((f"{column} = %(is_{name})s",))
             values[f"is_{name}"] = value if isinstance(value, str) else int(value)
     if wanted.country is not None:
-        found.append("country = %(is_country)s")
+        found.append(("country = %(is_country)s",))
         values["is_country"] = country_id(wanted.country)
     if wanted.rule is not None:
-        found.append("rule_id = (SELECT rule_id FROM policy_rule WHERE name = %(is_rule)s)")
+        found.append(("rule_id = (SELECT rule_id FROM policy_rule WHERE name = %(is_rule)s)",))
         values["is_rule"] = wanted.rule
     return found, values
 
 
-def _side(column: str, name: str, text: str, values: dict[str, Any]) -> str:
+def _side(column: str, name: str, text: str, values: dict[str, Any]) -> Choice:
     """Condition for a number or the numbers of a pattern; for the raw text when `text` is neither."""
     digits = text.removeprefix("+")
     if text not in _CLASS_WORDS and MASK not in text:
@@ -118,23 +133,23 @@ def _side(column: str, name: str, text: str, values: dict[str, Any]) -> str:
     if text in _CLASS_WORDS:  # where there was no text, the word of the class stands for the number
         values[f"{name}_class"] = int(NumberClass.from_word(text))
         of_nothing = f"({column} = 0 AND {column}_raw IS NULL AND {column}_class = %({name}_class)s)"
-        return f"({of_text} OR {of_nothing})"
+        return of_text, of_nothing
     if digits.isascii() and digits.isdigit() and len(digits) <= 18 and not digits.startswith("0"):
         values[f"{name}_digits"] = int(digits)
-        return f"({column} = %({name}_digits)s OR {of_text})"
+        return f"{column} = %({name}_digits)s", of_text
     if not any(mark in text for mark in "*?-"):
-        return of_text
+        return (of_text,)
     pattern = numbers_of(text if text.startswith(("+", "*")) else f"+{text}")
     if pattern is None:
-        return of_text
+        return (of_text,)
     if pattern.length is None:
-        return _beginning(column, name, pattern.low, values)
+        return (_beginning(column, name, pattern.low, values),)
     values |= {f"{name}_low": int(pattern.low), f"{name}_high": int(pattern.high)}
     within = f"{column} BETWEEN %({name}_low)s AND %({name}_high)s"
     if pattern.wildcard:
         values[f"{name}_shape"] = pattern.wildcard.replace("?", "_")
         within += f" AND {column}::text LIKE %({name}_shape)s"
-    return f"({within})"
+    return (f"({within})",)
 
 
 def _beginning(column: str, name: str, digits: str, values: dict[str, Any]) -> str:

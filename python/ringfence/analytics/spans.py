@@ -11,6 +11,7 @@ from __future__ import annotations
 from collections.abc import Iterable
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
+from typing import TypeAlias
 
 from ringfence.analytics.buckets import Buckets
 from ringfence.storage.rollups import ALWAYS, KeptSince
@@ -18,6 +19,9 @@ from ringfence.storage.rollups import ALWAYS, KeptSince
 QUARTER = timedelta(minutes=15)
 HOUR = timedelta(hours=1)
 _EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
+
+
+Run: TypeAlias = tuple[datetime, datetime]  # [begin, end)
 
 
 @dataclass(frozen=True)
@@ -96,3 +100,20 @@ def gaps_between(start: datetime, end: datetime, hours: Iterable[datetime]) -> l
     if at < end:
         gaps.append((at, end))
     return gaps
+
+
+def connected(parts: Iterable[Run]) -> list[Run]:
+    """Parts of time in order, with those that follow each other put together."""
+    runs: list[Run] = []
+    for begin, end in parts:
+        runs.append((runs.pop()[0] if runs and runs[-1][1] == begin else begin, end))
+    return runs
+
+
+def joined(runs: list[Run], most: int) -> list[Run]:
+    """At most `most` runs: those with the least time between them are put together."""
+    if len(runs) <= most:
+        return runs
+    between = sorted(range(1, len(runs)), key=lambda index: runs[index][0] - runs[index - 1][1], reverse=True)
+    first = [0, *sorted(between[: most - 1])]
+    return [(runs[begin][0], runs[end - 1][1]) for begin, end in zip(first, [*first[1:], len(runs)], strict=True)]

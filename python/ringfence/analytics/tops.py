@@ -12,14 +12,14 @@ What no list covers is counted from the calls and added.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Sequence
 from datetime import datetime
 from typing import Any
 
 from ringfence.analytics.buckets import Buckets
 from ringfence.analytics.counting import SLOT, raw_conditions, read_calls, read_calls_together
 from ringfence.analytics.question import TABLES, Asked, Row
-from ringfence.analytics.spans import HOUR, gaps_between, piece, whole_hours
+from ringfence.analytics.spans import HOUR, connected, gaps_between, joined, piece, whole_hours
 from ringfence.analytics.top_lists import KeptList, Key, Numbers, Open, Sums, Texts, ranked
 
 _SIDES = {("source",): 1, ("destination",): 2, ("source", "destination"): 3}
@@ -100,7 +100,7 @@ def _from_calls(asked: Asked, sides: Sequence[str], slots: set[int]) -> dict[int
     ):
         runs = [(asked.buckets.start, asked.buckets.end)]
     else:
-        runs = _joined(_runs(asked.buckets, slots))
+        runs = joined(_runs(asked.buckets, slots), _MOST_ASKED)
     for start, end in runs:
         where, values = raw_conditions(asked)
         statement = _statement(_TOP, asked, sides, where)
@@ -113,24 +113,7 @@ def _from_calls(asked: Asked, sides: Sequence[str], slots: set[int]) -> dict[int
 
 def _runs(buckets: Buckets, slots: set[int]) -> list[tuple[datetime, datetime]]:
     """The time that these slots cover, with pieces that follow each other put together."""
-    return _connected(piece(buckets, index) for index, slot in enumerate(buckets.slots) if slot in slots)
-
-
-def _connected(parts: Iterable[tuple[datetime, datetime]]) -> list[tuple[datetime, datetime]]:
-    """Parts of time in order, with those that follow each other put together."""
-    runs: list[tuple[datetime, datetime]] = []
-    for begin, end in parts:
-        runs.append((runs.pop()[0] if runs and runs[-1][1] == begin else begin, end))
-    return runs
-
-
-def _joined(runs: list[tuple[datetime, datetime]]) -> list[tuple[datetime, datetime]]:
-    """At most _MOST_ASKED runs: those with the least time between them are put together."""
-    if len(runs) <= _MOST_ASKED:
-        return runs
-    between = sorted(range(1, len(runs)), key=lambda index: runs[index][0] - runs[index - 1][1], reverse=True)
-    first = [0, *sorted(between[: _MOST_ASKED - 1])]
-    return [(runs[begin][0], runs[end - 1][1]) for begin, end in zip(first, [*first[1:], len(runs)], strict=True)]
+    return connected(piece(buckets, index) for index, slot in enumerate(buckets.slots) if slot in slots)
 
 
 def _statement(template: str, asked: Asked, sides: Sequence[str], where: str) -> str:
@@ -220,7 +203,7 @@ def _count_some(
     values |= {"start": hours[0], "end": hours[-1] + HOUR}
     runs: list[str] = []
     # What lies between has its own lists; both engines pass over days and row groups of other times.
-    for place, (begin, end) in enumerate(_connected((hour, hour + HOUR) for hour in hours)):
+    for place, (begin, end) in enumerate(connected((hour, hour + HOUR) for hour in hours)):
         values |= {f"begin_{place}": begin, f"end_{place}": end}
         runs.append(f"time >= %(begin_{place})s AND time < %(end_{place})s")
     where += f" AND ({' OR '.join(runs)})"
