@@ -93,8 +93,8 @@ test-rust: $(VENV)/native.stamp ## Lints, unit, property and model tests of the 
 	@$(LINTED) $(GENTLY) cargo build --quiet --release --locked --workspace
 	@$(LINTED) $(GENTLY) cargo test --quiet --release --locked --workspace --tests
 
-# More than cores: most tests wait now and then.
-TEST_WORKERS ?= 3
+# Twice the cores: most tests wait now and then.
+TEST_WORKERS ?= 4
 
 .PHONY: test-python
 test-python: $(STAMPS) packages lint ## Unit, integration, browser and system tests
