@@ -5,14 +5,17 @@ One application and one browser serve all tests of the folder; each test has its
 
 from __future__ import annotations
 
+import asyncio
 import json
 import os
 import re
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Coroutine, Iterator
+from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from pathlib import Path
+from typing import Any
 
 import pytest
 from playwright.sync_api import Browser, BrowserContext, ConsoleMessage, Page, expect, sync_playwright
@@ -30,6 +33,12 @@ expect.set_options(timeout=30_000)
 CHROMIUMS = (Path("/usr/bin/chromium-headless-shell"), Path("/usr/bin/chromium"))
 PICTURES_ARE_KEPT = bool(os.environ.get("RINGFENCE_TEST_SCREENSHOTS"))
 DATABASE = "ringfence_console"
+
+
+def answer_of(question: Coroutine[Any, Any, Any]) -> Any:
+    """Run it in a thread of its own: playwright's event loop runs in this one."""
+    with ThreadPoolExecutor(1) as thread:
+        return thread.submit(asyncio.run, question).result()
 
 
 @dataclass(frozen=True)

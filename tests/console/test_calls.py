@@ -55,6 +55,18 @@ def test_new_calls_appear_on_top_by_themselves_unless_the_list_is_paused(visit: 
     expect(page.get_by_text("+33140000002")).to_be_visible()
 
 
+def test_a_list_held_still_before_its_first_calls_came_shows_them(visit: Visit, console: Console) -> None:
+    page = visit().enter().page
+    with console.database.connection() as connection:
+        connection.execute("LOCK TABLE enum_event")
+        page.goto(f"{console.url}/calls")
+        expect(page.get_by_label("Device").locator("option")).not_to_have_count(1)  # its names came, no calls yet
+        page.get_by_role("button", name="Live").click()
+        expect(page).to_have_url(re.compile("live=0"))
+        expect(page.locator("[data-state=loading]")).to_be_visible()
+    expect(page.locator(".ag-row").first).to_be_visible()
+
+
 def test_the_first_call_ends_the_empty_state(visit: Visit, place_call: PlaceCall) -> None:
     page = open_calls(visit, "?number=%2B33140000003")
     expect(page.locator("[data-state=empty]")).to_contain_text("No call of this time passes the filters")

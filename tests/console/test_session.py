@@ -2,14 +2,13 @@
 
 from __future__ import annotations
 
-import asyncio
-from collections.abc import Callable, Coroutine
-from concurrent.futures import ThreadPoolExecutor
+from collections.abc import Callable
 from datetime import UTC, datetime
 from typing import Any
 
 import pytest
 from psycopg import Connection
+from tests.console.conftest import answer_of
 from tests.console.seed import PASSWORD, add_person
 
 from ringfence.accounts.people import sign_in, sign_out
@@ -22,13 +21,6 @@ from ringfence.mediation.jobs import Jobs
 from ringfence.mediation.sites import ensure_first_site
 from ringfence.settings import Settings, SiteSettings
 from ringfence.vocabulary import Role
-
-
-def answer_of(question: Coroutine[Any, Any, Any]) -> Any:
-    """Run it in a thread of its own: playwright's event loop runs in this one."""
-    with ThreadPoolExecutor(1) as thread:
-        return thread.submit(asyncio.run, question).result()
-
 
 SignedIn = Callable[[Role], tuple[Session, str]]
 

@@ -14,7 +14,7 @@ from nicegui import run, ui
 from ringfence.console.address import iso
 from ringfence.console.alerts import REFRESH_S, SEVERITY_CHOICES
 from ringfence.console.forms import Fields, FormDialog, area_field, attempt, check, confirm, entry_field
-from ringfence.console.frame import Region, View, heading, load, page
+from ringfence.console.frame import Region, View, every, heading, load, page
 from ringfence.console.markup import Choice, Tag, button, ignore, moment
 from ringfence.detection.alerts import channel_store, outbox
 from ringfence.detection.alerts.channel import (
@@ -73,7 +73,7 @@ class _Page:
                     button(words, partial(ask_channel, view, kind, None, self._refresh), icon="add",
                            aria_label=f"Add a channel: {words}")  # fmt: skip
         self.region = Region("stack")
-        ui.timer(REFRESH_S, self._refresh)
+        every(REFRESH_S, self._refresh)
 
     async def _refresh(self) -> None:
         async def answer() -> None:

@@ -16,7 +16,7 @@ from ringfence.console.alerts import REFRESH_S, SEVERITY_PILLS, STATE_PILLS
 from ringfence.console.call_drawer import number as number_tag
 from ringfence.console.drawing import Drawing
 from ringfence.console.forms import Fields, FormDialog, area_field, attempt
-from ringfence.console.frame import Region, View, load, page
+from ringfence.console.frame import Region, View, every, load, page
 from ringfence.console.markup import Tag, button, moment
 from ringfence.detection.alerts import evidence, reading, store
 from ringfence.detection.alerts.alert import Alert, TimelineEntry
@@ -67,7 +67,7 @@ class _Page:
         self.shown: Whole | None = None
         self.head = Tag("div", classes="page-head")
         self.region = Region("stack")
-        ui.timer(REFRESH_S, self._refresh)
+        every(REFRESH_S, self._refresh)
 
     async def _refresh(self) -> None:
         async def answer() -> None:

@@ -10,7 +10,7 @@ import psycopg
 from nicegui import ui
 
 from ringfence.console.address import iso, link
-from ringfence.console.frame import Query, Region, View, heading, load, page
+from ringfence.console.frame import Query, Region, View, every, heading, load, page
 from ringfence.console.markup import Choice, Tag, button, moment, text_field
 from ringfence.console.numbers import national
 from ringfence.detection.alerts import reading
@@ -97,7 +97,7 @@ class _Page:
                    name="severity")  # fmt: skip
         self.region = Region("card")
         self.foot = Tag("div", classes="page-head")
-        ui.timer(REFRESH_S, self._refresh)
+        every(REFRESH_S, self._refresh)
 
     async def _ask(self, **changes: Any) -> None:
         self.question = replace(self.question, **changes)

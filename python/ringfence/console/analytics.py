@@ -23,7 +23,7 @@ from ringfence.console.analytics_question import LENGTHS, Question, coarser
 from ringfence.console.analytics_table import table_columns, table_rows
 from ringfence.console.chart_views import draw_view
 from ringfence.console.drawing import Drawing
-from ringfence.console.frame import Region, View, heading, load, page
+from ringfence.console.frame import Region, View, every, heading, load, page
 from ringfence.console.grid import Grid
 from ringfence.console.markup import Choice, Tag, button, text_field
 from ringfence.console.rule_table import lay_out_caution
@@ -92,7 +92,7 @@ class _Page:
         self._lay_out_fields()
         self.region = Region("stack")
         ui.timer(0, self._start, once=True)
-        ui.timer(REFRESH_S, self._refresh, immediate=False)
+        every(REFRESH_S, self._refresh, immediate=False)
 
     def _lay_out_fields(self) -> None:
         asked = self.question

@@ -9,7 +9,6 @@ from dataclasses import dataclass
 from datetime import UTC, datetime
 from typing import Any
 
-from nicegui import ui
 from psycopg import Connection
 
 from ringfence.accounts import audit
@@ -19,7 +18,7 @@ from ringfence.availability.followers import Follower, read_followers
 from ringfence.availability.shelf import KeptBackup
 from ringfence.availability.standby import role_of
 from ringfence.console.forms import confirm
-from ringfence.console.frame import Region, View, heading, load, page
+from ringfence.console.frame import Region, View, every, heading, load, page
 from ringfence.console.markup import Tag, button, moment
 from ringfence.errors import RingfenceError
 from ringfence.mediation.jobs import Job
@@ -86,8 +85,8 @@ class _Page:
                 button("Back up now", self._back_up, icon="archive", classes="primary")
         self.progress = Tag("div", classes="stack", aria_live="polite")
         self.region = Region("stack")
-        ui.timer(REFRESH_S, self._refresh)
-        ui.timer(LOOK_S, self._look)
+        every(REFRESH_S, self._refresh)
+        every(LOOK_S, self._look)
 
     async def _refresh(self) -> None:
         async def answer() -> None:

@@ -19,7 +19,7 @@ from ringfence.analytics.calls import MAX_EXPORT, AnyCall, Call, CallFilter, fin
 from ringfence.console.address import TimeRange, iso, link
 from ringfence.console.call_drawer import CallDrawer
 from ringfence.console.call_table import COLUMNS, call_key, call_row
-from ringfence.console.frame import Query, Region, View, heading, load, page
+from ringfence.console.frame import Query, Region, View, every, heading, load, page
 from ringfence.console.grid import Grid
 from ringfence.console.markup import Choice, Tag, button, text_field
 from ringfence.console.time_field import TimeField
@@ -150,7 +150,7 @@ class _Page:
         ui.on("call_picked", self._pick)
         ui.on("call_listed", self._list)
         ui.timer(0, self._start, once=True)
-        ui.timer(LIVE_S, self._follow, immediate=False)
+        every(LIVE_S, self._follow, immediate=False)
 
     def _lay_out_head(self) -> None:
         self.head.clear()
@@ -251,8 +251,8 @@ class _Page:
         before, self.question = self.question, replace(self.question, **changes)
         self.view.show_address(self.question.address)
         self._lay_out_head()
-        if replace(before, live=self.question.live) == self.question:
-            await self._follow()  # only paused or resumed: what came meanwhile is fetched, nothing is lost
+        if self._still_asks(before):
+            await self._follow()  # paused or resumed: what came meanwhile is fetched, what is on its way still counts
             return
         # The other fields show what was chosen in them; laying them out anew would take the keyboard's place away.
         if "time" in changes:
@@ -260,6 +260,10 @@ class _Page:
         self._show_clearing()
         self.region.stale()
         await self._fetch()
+
+    def _still_asks(self, asked: Question) -> bool:
+        """Whether the answer to `asked` is what the page wants, live or held still."""
+        return replace(asked, live=self.question.live) == self.question
 
     async def _start(self) -> None:
         async def names() -> None:
@@ -276,7 +280,7 @@ class _Page:
             wanted = asked.filter(datetime.now(UTC))
             # The position first: a call between the two questions is then seen twice, which its key undoes.
             position, calls = await self.view.session.ask(_first_page, wanted)
-            if asked is self.question:
+            if self._still_asks(asked):
                 self.position = position
                 self._show(calls, has_more=len(calls) == PAGE_SIZE)
 
@@ -308,7 +312,7 @@ class _Page:
         async def answer() -> None:
             wanted = replace(asked.filter(datetime.now(UTC)), before=oldest.cursor)
             calls = await self.view.session.ask(find_calls, wanted)
-            if asked is self.question and self.table is not None:
+            if self._still_asks(asked) and self.table is not None:
                 self.table.run_grid_method("applyTransaction", {"add": [call_row(call) for call in calls]})
                 self.calls.update((call_key(call), call) for call in calls)
                 self._lay_out_foot(calls, has_more=len(calls) == PAGE_SIZE)

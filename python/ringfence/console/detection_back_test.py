@@ -16,7 +16,7 @@ from ringfence.console.address import link
 from ringfence.console.detection_board import Found
 from ringfence.console.detection_firings import lay_out_found
 from ringfence.console.drawing import Drawing
-from ringfence.console.frame import Region, View, load
+from ringfence.console.frame import Region, View, every, load
 from ringfence.console.markup import Choice, Tag, button
 from ringfence.detection import store
 from ringfence.detection.back_test import KIND, back_test, check_days
@@ -55,7 +55,7 @@ class BackTest:
         self._show_nothing()
         if self.wanted_job:
             ui.timer(0, self._find, once=True)
-        ui.timer(LOOK_S, self._look, immediate=False)
+        every(LOOK_S, self._look, immediate=False)
 
     def _pick(self, days: str) -> None:
         self.days = days if days in SPANS else "7"

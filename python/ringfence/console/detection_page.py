@@ -18,7 +18,7 @@ from ringfence.console.detection_editor import edit_definition
 from ringfence.console.detection_firings import lay_out_firings
 from ringfence.console.detection_words import sentences
 from ringfence.console.forms import attempt, confirm
-from ringfence.console.frame import Region, View, load
+from ringfence.console.frame import Region, View, every, load
 from ringfence.console.markup import Tag, button, moment
 from ringfence.detection import store
 from ringfence.detection.definition import render_definition
@@ -78,7 +78,7 @@ class DetectionPage:
             self.back_test = BackTest(view, name)
             self.firings = Region("card")
             self.text = Region("card")
-        ui.timer(REFRESH_S, self._refresh)
+        every(REFRESH_S, self._refresh)
 
     async def _refresh(self) -> None:
         async def answer() -> None:

@@ -12,7 +12,7 @@ from ringfence.console.detection_board import Board, Row, read_board
 from ringfence.console.detection_contained import lay_out_contained
 from ringfence.console.detection_editor import edit_definition
 from ringfence.console.detection_page import DetectionPage
-from ringfence.console.frame import Region, View, heading, load, page
+from ringfence.console.frame import Region, View, every, heading, load, page
 from ringfence.console.markup import Choice, Tag, button, moment
 from ringfence.vocabulary import Role
 
@@ -58,7 +58,7 @@ class _Page:
         with Tag("div", classes="stack"):
             self.contained = Region("card")
             self.region = Region("card")
-        ui.timer(REFRESH_S, self._refresh)
+        every(REFRESH_S, self._refresh)
 
     async def _pick(self, mode: str) -> None:
         self.mode, self.shown = mode, None

@@ -12,7 +12,7 @@ from psycopg import Connection
 from ringfence.console.address import iso, link
 from ringfence.console.device_state import lost_events, queries, state_of
 from ringfence.console.forms import FORM_FIELDS
-from ringfence.console.frame import Region, View, heading, load, page
+from ringfence.console.frame import Region, View, every, heading, load, page
 from ringfence.console.markup import Choice, Tag, button, ignore, moment, text_field
 from ringfence.errors import RingfenceError
 from ringfence.mediation.devices import DeviceStatus, list_devices
@@ -44,7 +44,7 @@ class _Page:
             if view.session.may(Role.ADMINISTRATOR):
                 button("Invite a device", lambda: RegisterDialog(view, self._refresh), icon="add", classes="primary")
         self.region = Region("card")
-        ui.timer(REFRESH_S, self._refresh)
+        every(REFRESH_S, self._refresh)
 
     async def _refresh(self) -> None:
         async def answer() -> None:

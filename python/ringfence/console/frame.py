@@ -177,7 +177,8 @@ class Region(Tag):
 async def load(region: Region, work: Callable[[], Awaitable[None]], retry: Callable[[], object] | None = None) -> bool:
     """Do `work`, which fills `region`; an expected failure is said in its place. Whether it succeeded.
 
-    A region that holds content keeps it when a refresh fails: what is known stays, with a word that it is old.
+    A region that holds content keeps it when a refresh fails: what is known stays, with a word that it is old. What
+    nobody expected goes on to the log, and is said too: a page that waits for ever says nothing.
     """
     try:
         await work()
@@ -188,9 +189,27 @@ async def load(region: Region, work: Callable[[], Awaitable[None]], retry: Calla
             ui.notification(f"Not refreshed: {error.message}", type="warning", timeout=4, close_button=True)
         else:
             region.failed(error.message, retry)
+    except Exception:
+        if region.state != "content":
+            region.failed("A fault of the console; the mediation's log says which.", retry)
+        raise
     else:
         return True
     return False
+
+
+def every(seconds: float, work: Callable[[], Awaitable[None] | None], *, immediate: bool = True) -> ui.timer:
+    """Do `work` once a browser shows the page, then every `seconds` while one does.
+
+    A page whose browser went elsewhere is kept for a while, should it come back; meanwhile nobody looks at it, and it
+    asks nothing.
+    """
+
+    async def tick() -> None:
+        if ui.context.client.has_socket_connection and (working := work()) is not None:
+            await working
+
+    return ui.timer(seconds, tick, immediate=immediate)
 
 
 def leave() -> None:

@@ -9,7 +9,6 @@ from dataclasses import dataclass
 from datetime import UTC, datetime
 from typing import Any
 
-from nicegui import ui
 from psycopg import Connection
 
 from ringfence.acceptance import live, store
@@ -19,7 +18,7 @@ from ringfence.acceptance.record import Change, Signature
 from ringfence.acceptance.store import KeptRun
 from ringfence.console.address import link
 from ringfence.console.forms import Fields, FormDialog, area_field, attempt, check, confirm, entry_field
-from ringfence.console.frame import Region, View, heading, load, page
+from ringfence.console.frame import Region, View, every, heading, load, page
 from ringfence.console.functional_results import PILLS, lay_out_results
 from ringfence.console.markup import Choice, Tag, button, ignore, moment
 from ringfence.errors import InvalidInputError
@@ -88,7 +87,7 @@ class _Page:
             with Tag("div", classes="columns"):
                 self.list = Region("card")
                 self.plan = Region("card")
-        ui.timer(REFRESH_S, self._refresh)
+        every(REFRESH_S, self._refresh)
 
     async def _refresh(self) -> None:
         async def answer() -> None:

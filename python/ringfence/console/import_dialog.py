@@ -13,7 +13,7 @@ from nicegui import ui
 from nicegui.events import GenericEventArguments
 
 from ringfence.console.forms import check
-from ringfence.console.frame import View
+from ringfence.console.frame import View, every
 from ringfence.console.markup import Choice, Tag, button, ignore
 from ringfence.errors import RingfenceError
 from ringfence.mediation.jobs import Job
@@ -33,7 +33,7 @@ class ImportDialog:
         self.seen = revision
         with view.layer:
             self.dialog = ui.dialog().props("persistent")
-            self.timer = ui.timer(LOOK_S, self._look)
+            self.timer = every(LOOK_S, self._look)
         with self.dialog:
             self.body = Tag("div", classes="dialog wide", role="document")
         self._ask()

@@ -13,7 +13,7 @@ from psycopg import Connection
 
 from ringfence.console.address import instant_of, iso, link
 from ringfence.console.forms import Fields, FormDialog, attempt, confirm, entry_field
-from ringfence.console.frame import Region, View, load
+from ringfence.console.frame import Region, View, every, load
 from ringfence.console.import_dialog import ImportDialog
 from ringfence.console.markup import Choice, Tag, button, moment, text_field
 from ringfence.errors import NotFoundError
@@ -55,7 +55,7 @@ class ListPage:
         self.foot = Tag("div", classes="page-head")
         self.rows: Tag | None = None
         ui.timer(0, self._fetch, once=True)
-        ui.timer(REFRESH_S, self._refresh, immediate=False)
+        every(REFRESH_S, self._refresh, immediate=False)
 
     async def _search(self, *, text: str | None = None, by: str | None = None) -> None:
         self.find = self.find if text is None else text

@@ -8,7 +8,7 @@ from nicegui import ui
 
 from ringfence.console.address import iso, link
 from ringfence.console.forms import Fields, FormDialog, entry_field
-from ringfence.console.frame import Region, View, heading, load, page
+from ringfence.console.frame import Region, View, every, heading, load, page
 from ringfence.console.list_page import ListPage
 from ringfence.console.markup import Choice, Tag, button, ignore, moment
 from ringfence.policy.lists import acting, any_kind
@@ -40,7 +40,7 @@ class _Page:
             if view.session.may(Role.EDITOR):
                 button("Add list", self._add, icon="add", classes="primary")
         self.region = Region("card")
-        ui.timer(REFRESH_S, self._refresh)
+        every(REFRESH_S, self._refresh)
 
     async def _refresh(self) -> None:
         async def answer() -> None:

@@ -6,7 +6,6 @@ from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 
 import psycopg
-from nicegui import ui
 
 from ringfence.analytics.calls import Call, CallFilter, find_calls
 from ringfence.analytics.views import AnalyticsQuery, AnalyticsResult, run_query
@@ -16,7 +15,7 @@ from ringfence.console.call_drawer import number
 from ringfence.console.chart_views import draw_view
 from ringfence.console.device_state import state_of
 from ringfence.console.drawing import Drawing
-from ringfence.console.frame import Region, View, load, page
+from ringfence.console.frame import Region, View, every, load, page
 from ringfence.console.gate import PAGES, why_closed
 from ringfence.console.markup import Tag, moment
 from ringfence.console.words import ACTION_WORDS
@@ -92,7 +91,7 @@ class _Page:
         self.drawing: Drawing | None = None
         self.tiles: Tag | None = None
         self.lists: Tag | None = None
-        ui.timer(REFRESH_S, self._refresh)
+        every(REFRESH_S, self._refresh)
 
     async def _refresh(self) -> None:
         async def answer() -> None:

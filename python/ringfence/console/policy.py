@@ -13,7 +13,7 @@ from nicegui.events import GenericEventArguments
 from ringfence.console.address import link
 from ringfence.console.draft_bar import DraftBar
 from ringfence.console.forms import attempt, confirm
-from ringfence.console.frame import Region, View, heading, load, page
+from ringfence.console.frame import Region, View, every, heading, load, page
 from ringfence.console.installing import InstallBar, ask_install, ask_roll_back
 from ringfence.console.markup import Tag, button, text_field
 from ringfence.console.policy_board import Board, read_board, read_hits
@@ -57,7 +57,7 @@ class _Page:
         self.region = Region("card")
         self.editor = RuleEditor(view, self._saved)
         ui.on("rule_moved", self._moved)
-        ui.timer(REFRESH_S, self._refresh)
+        every(REFRESH_S, self._refresh)
 
     async def _refresh(self) -> None:
         async def answer() -> None:

@@ -11,7 +11,7 @@ from nicegui import ui
 
 from ringfence.console.draft_bar import DraftBar
 from ringfence.console.forms import Fields, FormDialog, check, confirm, entry_field
-from ringfence.console.frame import Region, View, heading, load, page
+from ringfence.console.frame import Region, View, every, heading, load, page
 from ringfence.console.markup import Tag, button
 from ringfence.console.policy_board import Board, read_board
 from ringfence.console.rule_table import lay_out_findings
@@ -43,7 +43,7 @@ class _Page:
                 button("Add schedule", lambda: self._open(None), icon="add", classes="primary")
         self.bar = DraftBar(view, self._refresh, self._committed)
         self.region = Region("card")
-        ui.timer(REFRESH_S, self._refresh)
+        every(REFRESH_S, self._refresh)
 
     async def _committed(self, version: int) -> None:
         ui.navigate.to("/policy/versions")

@@ -7,11 +7,11 @@ page that was left open stops showing data the moment its session is revoked or 
 
 from __future__ import annotations
 
+import asyncio
 from collections.abc import Callable
 from typing import TYPE_CHECKING, Concatenate, ParamSpec, TypeVar
 
 import psycopg
-from nicegui import run
 
 from ringfence.accounts.audit import acting_from
 from ringfence.accounts.credentials import Identity, authenticate
@@ -91,11 +91,7 @@ class Session:
         Raises NotSignedInError, ForbiddenError, UnavailableError (database away, or no answer in time) and what
         the function itself raises.
         """
-        # Wrapped, because NiceGUI answers None while it is stopping.
-        answer = await run.io_bound(lambda: (self._answer(role, question, *args, **kwargs),))
-        if answer is None:
-            raise UnavailableError("the mediation is stopping")
-        return answer[0]
+        return await asyncio.to_thread(lambda: self._answer(role, question, *args, **kwargs))
 
     def _answer(
         self,

@@ -15,7 +15,7 @@ from psycopg import Connection
 
 from ringfence.accounts.roles import allows
 from ringfence.console.address import TimeRange, link
-from ringfence.console.frame import Query, Region, View, heading, load, page
+from ringfence.console.frame import Query, Region, View, every, heading, load, page
 from ringfence.console.markup import Choice, Tag, button
 from ringfence.console.simulation_report import lay_out_report
 from ringfence.console.time_field import TimeField
@@ -92,7 +92,7 @@ class _Page:
             self._lay_out_fields()
         self.region = Region("stack")
         ui.timer(0, self._start, once=True)
-        ui.timer(LOOK_S, self._look, immediate=False)
+        every(LOOK_S, self._look, immediate=False)
 
     def _lay_out_fields(self) -> None:
         asked = self.question

@@ -5,11 +5,9 @@ from __future__ import annotations
 import re
 from typing import Any
 
-from nicegui import ui
-
 from ringfence.console.address import link
 from ringfence.console.forms import Fields, FormDialog, area_field, confirm, entry_field
-from ringfence.console.frame import Region, View, heading, load, page
+from ringfence.console.frame import Region, View, every, heading, load, page
 from ringfence.console.markup import Tag, button
 from ringfence.console.rule_form import matchers_of
 from ringfence.errors import InvalidInputError
@@ -53,7 +51,7 @@ class _Page:
             if self.may_edit:
                 button("Add site", lambda: self._open(None), icon="add", classes="primary")
         self.region = Region("card")
-        ui.timer(REFRESH_S, self._refresh)
+        every(REFRESH_S, self._refresh)
 
     async def _refresh(self) -> None:
         async def answer() -> None:

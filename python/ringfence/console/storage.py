@@ -11,7 +11,7 @@ from psycopg import Connection
 
 from ringfence.accounts import audit
 from ringfence.console.availability import size_words
-from ringfence.console.frame import Region, View, heading, load, page
+from ringfence.console.frame import Region, View, every, heading, load, page
 from ringfence.console.markup import Tag, button, moment
 from ringfence.console.rule_table import lay_out_caution
 from ringfence.errors import RingfenceError
@@ -72,8 +72,8 @@ class _Page:
                 button("Archive and drop what is due", self._retain, icon="inventory_2", classes="primary")
         self.progress = Tag("div", classes="stack", aria_live="polite")
         self.region = Region("stack")
-        ui.timer(REFRESH_S, self._refresh)
-        ui.timer(LOOK_S, self._look)
+        every(REFRESH_S, self._refresh)
+        every(LOOK_S, self._look)
 
     async def _refresh(self) -> None:
         async def answer() -> None:

@@ -14,7 +14,7 @@ from ringfence.console.address import iso, link
 from ringfence.console.device_state import state_of
 from ringfence.console.draft_bar import changes_words, lay_out_changes
 from ringfence.console.forms import attempt, confirm
-from ringfence.console.frame import Region, View, heading, load, page
+from ringfence.console.frame import Region, View, every, heading, load, page
 from ringfence.console.installing import InstallBar, ask_install
 from ringfence.console.markup import Choice, Tag, button, moment
 from ringfence.console.policy import offer_roll_back
@@ -77,7 +77,7 @@ class _Page:
                 with Tag("div", classes="stack"):
                     self.devices = Region("card")
                     self.log = Region("card")
-        ui.timer(REFRESH_S, self._refresh)
+        every(REFRESH_S, self._refresh)
         if self.old or self.new or self.shown:
             ui.timer(0, self._show_detail, once=True)
 
