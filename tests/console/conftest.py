@@ -18,7 +18,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from playwright.sync_api import Browser, BrowserContext, ConsoleMessage, Page, expect, sync_playwright
+from playwright.sync_api import Browser, BrowserContext, ConsoleMessage, Page, WebSocket, expect, sync_playwright
 from tests.console.applications import ROOT, serving
 from tests.console.seed import PASSWORD, seed, seed_workshop
 from tests.suite_server import SuiteServer
@@ -33,6 +33,7 @@ expect.set_options(timeout=30_000)
 CHROMIUMS = (Path("/usr/bin/chromium-headless-shell"), Path("/usr/bin/chromium"))
 PICTURES_ARE_KEPT = bool(os.environ.get("RINGFENCE_TEST_SCREENSHOTS"))
 DATABASE = "ringfence_console"
+STORY = 200  # how much of what happened in a window is told
 
 
 def answer_of(question: Coroutine[Any, Any, Any]) -> Any:
@@ -130,14 +131,28 @@ class Window:
     page: Page
     own: str = ""  # the address of the application that it visits
     faults: list[str] = field(default_factory=list)  # everything that went wrong in it
+    story: list[str] = field(default_factory=list)  # what happened in it: a test that fails is explained by it
 
     def listen(self) -> None:
         """From now on."""
         self.page.on("console", self._note)
         self.page.on("pageerror", lambda error: self.faults.append(str(error)))
         self.page.on("request", lambda request: self._note_foreign(request.url))
+        self.page.on("framenavigated", lambda frame: self._tell(f"at {frame.url}"))
+        self.page.on("requestfailed", lambda request: self._tell(f"{request.failure}: {request.url}"))
+        self.page.on("websocket", self._follow)
+
+    def _tell(self, words: str) -> None:
+        self.story.append(f"{datetime.now(UTC):%H:%M:%S.%f} {words}")
+
+    def _follow(self, socket: WebSocket) -> None:
+        self._tell("socket opens")
+        socket.on("socketerror", lambda error: self._tell(f"socket: {error}"))
+        socket.on("framereceived", lambda frame: self._tell(f"socket receives {len(frame)}: {frame[:40]!r}"))
+        socket.on("close", lambda _: self._tell("socket closes"))
 
     def _note(self, message: ConsoleMessage) -> None:
+        self._tell(f"{message.type}: {message.text}")
         # The browser itself reports the status of a refused form; that is no fault of the page.
         refused = re.search(r"the server responded with a status of (401|404|422)", message.text)
         if message.type == "error" and not refused:
@@ -175,7 +190,7 @@ class Windows:
             idle[-1].listen()
         window = idle.pop()
         window.own = own
-        window.faults = []
+        window.faults, window.story = [], []
         return window
 
     def give_back(self, zone: str, window: Window) -> list[str]:
@@ -253,6 +268,8 @@ def visit(console: Console, windows: Windows) -> Iterator[Visit]:
         return Visitor(window.page, at, window.faults)
 
     yield open_window
+    for _, window in taken:  # shown of tests that fail
+        print(window.page.url, *window.story[-STORY:], sep="\n  ")
     assert [fault for zone, window in taken for fault in windows.give_back(zone, window)] == []
 
 
