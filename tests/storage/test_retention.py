@@ -176,6 +176,7 @@ def test_report_has_sizes_by_table_and_day(database: Database, storage: Make) ->
     fill(database, "enum_event", 1, 500)
     with database.connection() as connection:
         connection.execute("ANALYZE enum_event")
+    with database.connection() as connection:
         report = storage_report(connection, storage(used_percent=10.0).keeping(), NOW)
     assert {one["table"] for one in report["tables"]} >= {"enum_event", "sip_event", "call_minute"}
     (day,) = [one for one in report["days"] if one["day"] == str(date(2026, 11, 21))]

@@ -8,9 +8,10 @@ holds. Of a rule only the hours are searched that have calls of it (`rule_hours`
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Sequence
+from collections import defaultdict
+from collections.abc import Callable, Iterable, Iterator, Sequence, Set
 from dataclasses import dataclass
-from datetime import UTC, datetime, timedelta
+from datetime import UTC, date, datetime, timedelta
 from itertools import product
 from typing import Any, TypeAlias
 
@@ -25,7 +26,6 @@ from ringfence.analytics.rule_hours import hours_without
 from ringfence.analytics.sip_calls import SIP_PAGE, SipCall, sip_call
 from ringfence.analytics.spans import HOUR, Run, gaps_between, joined
 from ringfence.errors import InvalidInputError, NotFoundError
-from ringfence.storage.archive.parts import Part
 from ringfence.storage.places import archived_parts
 from ringfence.storage.reach import ask_archive
 from ringfence.vocabulary import (
@@ -92,18 +92,15 @@ class CallFilter:
 
 
 AnyCall: TypeAlias = Call | SipCall
+_Key: TypeAlias = tuple[datetime, int, int]  # time, stream, sequence
 
 _AT_SITE = "device_id IN (SELECT device_id FROM device JOIN site USING (site_id) WHERE site.name = %(site)s)"
 
 _SEARCHED = "SELECT * FROM {table} WHERE {conditions} ORDER BY {order} LIMIT %(limit)s"
-# One by one: with its time each is found in its own partition, through both BRIN indexes.
+# A day's calls by their times, which its BRIN index finds; the few others of the same microsecond are left out later.
 _NAMED = """
-SELECT event.* FROM unnest(%(times)s::timestamptz[], %(streams)s::integer[], %(sequences)s::bigint[])
-       AS named (time, stream_id, sequence)
-CROSS JOIN LATERAL (
-    SELECT * FROM {table} AS event WHERE event.time = named.time AND event.stream_id = named.stream_id
-           AND event.sequence = named.sequence OFFSET 0
-) AS event
+SELECT * FROM {table}
+WHERE time BETWEEN %(first_{day})s AND %(last_{day})s AND time = ANY(%(times_{day})s::timestamptz[])
 """
 _TABLES = {Dataset.ENUM: "enum_event", Dataset.SIP: "sip_event"}
 _NEWEST_FIRST = "time DESC, stream_id DESC, sequence DESC"
@@ -192,37 +189,30 @@ def read_call(connection: psycopg.Connection, stream: int, sequence: int) -> Cal
     return call
 
 
-def read_calls(
-    connection: psycopg.Connection, dataset: Dataset, keys: Sequence[tuple[datetime, int, int]]
-) -> list[AnyCall]:
+def read_calls(connection: psycopg.Connection, dataset: Dataset, keys: Sequence[_Key]) -> list[AnyCall]:
     """The calls with these (time, stream, sequence), newest first; those that are kept no more are left out."""
     if not keys:
         return []
-    times, streams, sequences = zip(*keys, strict=True)
-    values = {"times": list(times), "streams": list(streams), "sequences": list(sequences)}
-    table = _TABLES[dataset]
-    parts = archived_parts(connection, table, min(times), max(times) + _INSTANT)
-    found = _read(connection, dataset, _NAMED.format(table=table), values, _NEWEST_FIRST)
-    if parts and len(found) < len(set(keys)):
-        found += _read_archived(connection, dataset, set(keys), parts)
-        found.sort(key=lambda call: (call.time, call.stream, call.sequence), reverse=True)
-    return found
+    wanted, table = set(keys), _TABLES[dataset]
+    days: dict[date, list[datetime]] = defaultdict(list)
+    for time, _, _ in sorted(wanted):
+        days[time.astimezone(UTC).date()].append(time)
+    values: dict[str, Any] = {}
+    for day, times in enumerate(days.values()):
+        values |= {f"first_{day}": times[0], f"last_{day}": times[-1], f"times_{day}": times}
+    rows = " UNION ALL ".join(_NAMED.format(table=table, day=day) for day in range(len(days)))
+    found = _of_keys(_read(connection, dataset, rows, values, _NEWEST_FIRST), wanted)
+    parts = archived_parts(connection, table, min(wanted)[0], max(wanted)[0] + _INSTANT)
+    if parts and len(found) < len(wanted):
+        page, made = _SHAPES[dataset]
+        archived = ask_archive(connection, page.format(rows=rows, order=_NEWEST_FIRST), values, table, parts)
+        found |= _of_keys(map(made, archived), wanted)
+    return [found[key] for key in sorted(found, reverse=True)]
 
 
-def _read_archived(
-    connection: psycopg.Connection, dataset: Dataset, keys: set[tuple[datetime, int, int]], parts: Sequence[Part]
-) -> list[AnyCall]:
-    """Those of the calls that these parts have."""
-    times = [time for time, _, _ in keys]
-    rows = (
-        f"SELECT * FROM {_TABLES[dataset]} WHERE time BETWEEN %(first)s AND %(last)s"  # noqa: S608 — our name
-        " AND time = ANY(%(times)s::timestamptz[])"
-    )
-    values = {"times": times, "first": min(times), "last": max(times)}
-    page, made = _SHAPES[dataset]
-    statement = page.format(rows=rows, order=_NEWEST_FIRST)
-    found = ask_archive(connection, statement, values, _TABLES[dataset], parts)
-    return [made(row) for row in found if (row["time"], row["stream_id"], row["sequence"]) in keys]
+def _of_keys(calls: Iterable[AnyCall], wanted: Set[_Key]) -> dict[_Key, AnyCall]:
+    named = {(call.time, call.stream, call.sequence): call for call in calls}
+    return {key: named[key] for key in wanted & named.keys()}
 
 
 def stream_of(connection: psycopg.Connection, device: str, journal: int, number: int) -> int:

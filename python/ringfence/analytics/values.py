@@ -91,7 +91,7 @@ SELECT slot, value, sum(calls)::bigint FROM (
     SELECT (%(slots)s::integer[])[width_bucket(hour, %(bounds)s::timestamptz[])], value, calls
     FROM part_hour
     WHERE dataset = %(dataset)s AND part = %(part)s AND hour = ANY (ARRAY(SELECT hour FROM missing))
-      AND EXISTS (SELECT FROM missing WHERE missing.hour = part_hour.hour
+      AND EXISTS (SELECT 1 FROM missing WHERE missing.hour = part_hour.hour
                     AND missing.device_id IN (0, part_hour.device_id))
       AND (%(is_direction)s::smallint IS NULL OR direction = %(is_direction)s)
 ) AS found GROUP BY 1, 2

@@ -2,11 +2,23 @@
 
 from __future__ import annotations
 
+import json
+from collections import defaultdict
+from collections.abc import Sequence
 from typing import Any
 
 import psycopg
 
 from ringfence.database.connection import SCHEMA
+
+# A shard is named as its table, with its number behind. One that is empty counts as told.
+_SHARD_ROWS = """
+SELECT result FROM run_command_on_all_nodes(format($$
+    SELECT json_object_agg(relname, CASE WHEN pg_relation_size(oid) = 0 THEN 0 ELSE reltuples::bigint END) FROM pg_class
+    WHERE relnamespace = to_regnamespace(%%2$L) AND regexp_replace(relname, '_[0-9]+$', '') = ANY (%%1$L)
+      AND relname ~ '_event_[0-9]{8}_[0-9]+$'
+$$, %s::text[], %s::text))
+"""
 
 
 def citus_version(connection: psycopg.Connection[Any]) -> str | None:
@@ -35,3 +47,12 @@ def spread_tables(connection: psycopg.Connection[Any]) -> dict[str, str]:
 def is_distributed(connection: psycopg.Connection[Any], table: str) -> bool:
     """Whether a table's rows lie in shards."""
     return spread_tables(connection).get(table) == "h"
+
+
+def shard_rows(connection: psycopg.Connection[Any], tables: Sequence[str]) -> dict[str, int]:
+    """Rows of distributed tables as the nodes' planners know them; without those that one was never told of."""
+    found: dict[str, list[int]] = defaultdict(list)
+    for (counts,) in connection.execute(_SHARD_ROWS, [list(tables), SCHEMA]):
+        for shard, rows in json.loads(counts or "{}").items():
+            found[shard.rsplit("_", 1)[0]].append(rows)
+    return {table: sum(rows) for table, rows in found.items() if min(rows) >= 0}

@@ -18,6 +18,7 @@ from psycopg import sql
 from psycopg.conninfo import make_conninfo
 
 from ringfence.database.connection import SCHEMA, describe
+from ringfence.database.sight import told_to_nodes
 from ringfence.errors import UnavailableError
 
 # Of one batch: large enough that its cost is in the rows, small enough that a few fit the processor's cache.
@@ -83,12 +84,8 @@ def _same_state(connection: psycopg.Connection[Any]) -> list[str]:
         sql.SQL("SET TRANSACTION SNAPSHOT {}").format(snapshot).as_string(None),
         # Whoever waits for the other connection's locks may stand before us: then nobody would ever go on.
         f"SET LOCAL lock_timeout TO {LOCK_TIMEOUT_MS}",
-        sql.SQL(
-            "SELECT set_config('search_path', {}, true), set_config('ringfence.sites', {}, true),"
-            " set_config('ringfence.all_sites', {}, true)"
-        )
-        .format(path, sites, all_sites)
-        .as_string(None),
+        sql.SQL("SELECT set_config('search_path', {}, true)").format(path).as_string(None),
+        *(statement.as_string(None) for statement in told_to_nodes(sites, all_sites)),
     ]
 
 

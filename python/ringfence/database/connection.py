@@ -111,6 +111,7 @@ class Database:
         if self.fence is not None:
             raise FencedError(self.fence)
         with self.connection() as connection:
+            connection.rollback()  # nothing is done, but where Citus was told of a limited sight
             connection.autocommit = True
             try:
                 yield connection

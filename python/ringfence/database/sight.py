@@ -135,24 +135,37 @@ def whole_numbers(connection: psycopg.Connection[Any]) -> Iterator[None]:
 
 
 def limit(connection: psycopg.Connection[Any], sight: Sight) -> None:
-    """Put the views in front, before the caller's transaction begins. UnavailableError where they are missing."""
+    """Put the views in front, before the caller does anything. UnavailableError where they are missing."""
     schema = MASKED if sight.is_masked else BY_SITE
     sites = "{" + ",".join(str(site) for site in sorted(sight.sites or ())) + "}"
+    all_sites = "on" if sight.sites is None else "off"
     found = connection.execute(
         """
         SELECT set_config('search_path', %(path)s, false), set_config('ringfence.sites', %(sites)s, false),
-               set_config('ringfence.all_sites', %(all)s, false), to_regclass(%(view)s) IS NOT NULL
+               set_config('ringfence.all_sites', %(all)s, false), to_regclass(%(view)s) IS NOT NULL,
+               to_regclass('pg_catalog.pg_dist_partition') IS NOT NULL
         """,
-        {
-            "path": f"{schema}, {TABLES}",
-            "sites": sites,
-            "all": "on" if sight.sites is None else "off",
-            "view": f"{schema}.enum_event",
-        },
+        {"path": f"{schema}, {TABLES}", "sites": sites, "all": all_sites, "view": f"{schema}.enum_event"},
     ).fetchone()
     connection.commit()
     if found is None or not found[3]:
         raise UnavailableError("database: has no views for limited accounts; start `ringfence mediation` once")
+    if found[4]:
+        # In the caller's transaction, which begins here.
+        for statement in told_to_nodes(sites, all_sites):
+            connection.execute(statement)
+
+
+def told_to_nodes(sites: str, all_sites: str) -> list[sql.Composed]:
+    """Statements that make Citus tell its nodes what the views' conditions ask for, until the transaction ends.
+
+    Plain PostgreSQL takes them too. A node that was not told refuses.
+    """
+    settings = {"citus.propagate_set_commands": "local", "ringfence.sites": sites, "ringfence.all_sites": all_sites}
+    return [
+        sql.SQL("SET LOCAL {} TO {}").format(sql.Identifier(*name.split(".")), sql.Literal(value))
+        for name, value in settings.items()
+    ]
 
 
 def unlimit(connection: psycopg.Connection[Any]) -> None:

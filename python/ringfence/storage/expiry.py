@@ -247,7 +247,7 @@ def _alone(database: Database) -> Iterator[bool]:
 
 
 def _has_rows(connection: psycopg.Connection[Any], partition: Partition) -> bool:
-    statement = sql.SQL("SELECT EXISTS (SELECT FROM {})").format(sql.Identifier(SCHEMA, partition.name))
+    statement = sql.SQL("SELECT EXISTS (SELECT 1 FROM {})").format(sql.Identifier(SCHEMA, partition.name))
     row = connection.execute(statement).fetchone()
     return bool(row and row[0])
 

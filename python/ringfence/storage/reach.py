@@ -168,10 +168,12 @@ def _bring(
         for row in rows:
             copy.write_row(tuple(row.values()))
     connection.execute(sql.SQL("ANALYZE {}").format(brought_table))
-    view = sql.Identifier("pg_temp", table)
     connection.execute(
         sql.SQL("CREATE TEMPORARY VIEW {} AS SELECT {} FROM {} UNION ALL SELECT {} FROM {}").format(
             sql.Identifier(table), names, shown, names, brought_table
         )
     )
-    return view
+    # By its own name: Citus knows no alias of it when it drops a view.
+    own = connection.execute("SELECT pg_my_temp_schema()::regnamespace::text").fetchone()
+    assert own is not None  # noqa: S101 — it is one row
+    return sql.Identifier(own[0], table)

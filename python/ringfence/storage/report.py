@@ -9,7 +9,7 @@ from typing import Any
 import psycopg
 
 from ringfence.database.catalogue import CATALOGUE, event_tables
-from ringfence.database.citus import spread_tables
+from ringfence.database.citus import shard_rows, spread_tables
 from ringfence.database.connection import SCHEMA
 from ringfence.database.partitions import Partition
 from ringfence.storage.archive import parts
@@ -150,7 +150,10 @@ def _tables(connection: psycopg.Connection[Any]) -> list[dict[str, Any]]:
 
 def _days(connection: psycopg.Connection[Any], held: list[Partition]) -> list[dict[str, Any]]:
     """Days up to today; `rows` and `bytes_per_event` are the planner's estimate, None before it was made."""
-    rows = dict(connection.execute(_ROWS, (SCHEMA, [one.name for one in held])).fetchall())
+    names = [one.name for one in held]
+    rows = dict(connection.execute(_ROWS, (SCHEMA, names)).fetchall())
+    if "h" in spread_tables(connection).values():
+        rows = shard_rows(connection, names)
     copied = parts.copied_days(connection)
     return [
         {

@@ -60,23 +60,28 @@ SELECT 0, %(dataset)s, %(hour)s, %(calls)s, ARRAY(
     ) AS seconds USING (minute) GROUP BY minute ORDER BY minute)
 ON CONFLICT (device_id, dataset, hour) DO UPDATE SET calls = excluded.calls, peaks = excluded.peaks
 """
-# A part that the hour has no value of has an empty row.
+# A part that the hour has no value of has an empty row. What is read of distributed tables is read first: Citus adds up
+# by several groupings only what it has already.
 _PARTS = """
+WITH of_devices AS MATERIALIZED (
+    SELECT hour, device_id, calls FROM hour_total WHERE dataset = %(dataset)s AND hour >= %(hour)s AND hour < %(until)s
+), values_of_devices AS MATERIALIZED (
+    SELECT hour, device_id, part, direction, value, calls FROM part_hour
+    WHERE dataset = %(dataset)s AND hour >= %(hour)s AND hour < %(until)s AND part = ANY(%(parts)s::smallint[])
+)
 INSERT INTO hour_part (hour, calls, device_id, dataset, part, directions, texts, counts)
 SELECT hour, now.calls, device_id, %(dataset)s, part,
        coalesce(array_agg(direction ORDER BY value, direction) FILTER (WHERE value IS NOT NULL), '{}'),
        coalesce(array_agg(value ORDER BY value, direction) FILTER (WHERE value IS NOT NULL), '{}'),
        coalesce(array_agg(found.calls ORDER BY value, direction) FILTER (WHERE value IS NOT NULL), '{}')
 FROM (
-    SELECT hour, coalesce(device_id, 0)::smallint AS device_id, sum(calls)::bigint AS calls FROM hour_total
-    WHERE dataset = %(dataset)s AND hour >= %(hour)s AND hour < %(until)s
+    SELECT hour, coalesce(device_id, 0)::smallint AS device_id, sum(calls)::bigint AS calls FROM of_devices
     GROUP BY GROUPING SETS ((hour, device_id), (hour))
 ) AS now
 CROSS JOIN unnest(%(parts)s::smallint[]) AS part
 LEFT JOIN (
     SELECT hour, coalesce(device_id, 0)::smallint AS device_id, part, direction, value, sum(calls)::bigint AS calls
-    FROM part_hour
-    WHERE dataset = %(dataset)s AND hour >= %(hour)s AND hour < %(until)s AND part = ANY(%(parts)s::smallint[])
+    FROM values_of_devices
     GROUP BY GROUPING SETS ((hour, device_id, part, direction, value), (hour, part, direction, value))
 ) AS found USING (hour, device_id, part)
 GROUP BY hour, device_id, part, now.calls
@@ -87,10 +92,13 @@ SET calls = excluded.calls, directions = excluded.directions, texts = excluded.t
 _TEXT = """CASE WHEN {side} = 0 THEN coalesce({side}_raw, (ARRAY['absent', 'number', 'extension', 'anonymous',
            'invalid', 'emergency', 'short_code'])[{side}_class + 1], {side}_class::text) END AS {side}_text"""
 _TOP = """
-WITH counted AS (
-    SELECT coalesce(device_id, 0) AS device_id, {keys}, count(*) AS calls
+WITH of_devices AS MATERIALIZED (
+    SELECT device_id, {keys}, count(*) AS calls
     FROM (SELECT device_id, {columns} FROM {table}
           WHERE time >= %(hour)s AND time < %(hour)s::timestamptz + interval '1 hour') AS calls
+    GROUP BY device_id, {keys}
+), counted AS (
+    SELECT coalesce(device_id, 0) AS device_id, {keys}, sum(calls)::bigint AS calls FROM of_devices
     GROUP BY GROUPING SETS ((device_id, {keys}), ({keys}))
 ), ranked AS (
     SELECT *, row_number() OVER (PARTITION BY device_id ORDER BY calls DESC, {keys}) AS rank FROM counted

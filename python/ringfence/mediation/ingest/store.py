@@ -68,6 +68,8 @@ Connection: TypeAlias = psycopg.Connection[tuple[Any, ...]]
 _MAX_JOURNAL_ID = (1 << 63) - 1
 _MAX_STREAM = (1 << 15) - 1
 _MAX_KNOWN_JOURNALS = 10_000
+# No partition has the day. Citus passes on what a node says of a COPY as an error of its own.
+_NO_PARTITION = (psycopg.errors.CheckViolation, psycopg.errors.InternalError_)
 
 _BOUND_WAITS = """
 SELECT set_config('lock_timeout', %(lock)s, true), set_config('idle_in_transaction_session_timeout', %(idle)s, true)
@@ -169,13 +171,13 @@ class Ingest:
     def _store_again(self, upload: _Upload) -> int:
         try:
             return self._store(upload)
-        except psycopg.errors.CheckViolation:
+        except _NO_PARTITION:
             # A day partition was dropped since it was last seen here.
             with self._lock:
                 self._partitions.clear()
             try:
                 return self._store(upload)
-            except psycopg.errors.CheckViolation as error:
+            except _NO_PARTITION as error:
                 # The day is being dropped this moment; it gets a partition of its own when that is done.
                 raise UnavailableError(f"database: {str(error).splitlines()[0]}") from error
         except (psycopg.OperationalError, psycopg.errors.IdleInTransactionSessionTimeout) as error:
