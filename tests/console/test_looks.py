@@ -51,6 +51,19 @@ SIZES = ((1280, 860), (390, 844))
 THEMES: tuple[Literal["light", "dark"], ...] = ("light", "dark")
 
 
+# Buttons of a page's head of which the next one begins within their height, and not with them.
+_UNEVEN = """
+(() => {
+  const shown = [...document.querySelectorAll(".page-head .button")].filter((one) => one.checkVisibility());
+  const placed = shown.map((one) => ({ words: one.innerText.trim(), ...one.getBoundingClientRect().toJSON() }));
+  return placed.slice(1).flatMap((one, place) => {
+    const off = Math.abs(one.top - placed[place].top);
+    return off > 1 && off < one.height ? [`${one.words}: ${off}`] : [];
+  });
+})()
+"""
+
+
 def test_every_page_fits_and_loads(visit: Visit, screenshots: Path) -> None:
     visitor = visit()
     page = visitor.open("/sign-in")
@@ -98,6 +111,7 @@ def _look(page: Page, screenshots: Path, title: str, sizes: Sequence[tuple[int, 
             expect(page.locator("html")).to_have_attribute("data-theme", theme)
             fits = page.evaluate("document.documentElement.scrollWidth <= innerWidth")
             assert fits, f"{title} is wider than a window of {width}"
+            assert page.evaluate(_UNEVEN) == [], f"{title}, {width}: buttons beside each other stand unevenly"
             keep_picture(page, screenshots / f"{title}-{width}-{theme}.png")
         themes = themes[::-1]
 
