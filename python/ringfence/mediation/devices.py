@@ -143,13 +143,15 @@ def admit(connection: Connection, name: str, kind: str, site_id: int, credential
         ON CONFLICT (name) DO UPDATE SET kind = %(kind)s, site_id = %(site_id)s, credential_hash = %(hash)s,
             revoked_at = NULL, renewal_wanted_at = NULL, last_seen_at = NULL, policy_version = NULL, policy_hash = NULL,
             report = '{}'
-        RETURNING device_id, (SELECT s.name FROM site s WHERE s.site_id = %(site_id)s)
+        RETURNING device_id
         """,
         {"name": name, "kind": kind, "site_id": site_id, "hash": credential_hash},
     ).fetchone()
+    site = connection.execute("SELECT name FROM site WHERE site_id = %s", [site_id]).fetchone()
     assert row is not None  # noqa: S101 - INSERT returns one
+    assert site is not None  # noqa: S101 - the device refers to it
     targets.tell(connection)
-    return Device(row[0], name, kind, row[1])
+    return Device(row[0], name, kind, site[0])
 
 
 def revoke_device(connection: Connection, name: str, actor: str) -> None:
