@@ -20,7 +20,8 @@ from ringfence.node.supervisor import Supervisor
 
 PACKAGE = Path(__file__).parents[2] / "python"
 
-# Serves (its ready file says so) until SIGTERM, and notes both in a journal.
+# Serves (its ready file says so) until SIGTERM, and notes both in a journal. When a supervisor of several threads is
+# killed, the kernel may say so more than once, as its threads end one after the other: a stop is noted once.
 SERVER = """
 import os, signal, sys, time
 from pathlib import Path
@@ -29,6 +30,7 @@ def note(what):
     with (folder / "notes").open("a") as file:
         file.write(f"{what} {name}\\n")
 def stop(*_):
+    signal.signal(signal.SIGTERM, signal.SIG_IGN)
     note("stop")
     sys.exit(0)
 signal.signal(signal.SIGTERM, stop)
